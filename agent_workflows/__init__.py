@@ -1,0 +1,1 @@
+"""Durable agents on Temporal: they think, call tools, wait, and survive any crash."""

@@ -1,0 +1,1 @@
+"""What agents do to the outside: one call each, safe to run twice, retried by Temporal only."""

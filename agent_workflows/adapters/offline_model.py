@@ -1,0 +1,84 @@
+"""The offline analyst behind the model interface. Says what it is in its name, so in every log and report."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from agent_workflows.agents.analyst import Figures, Rates, conclude, rates
+
+OFFLINE_MODEL: Final = "offline-analyst (rules, not a language model)"
+
+FIRST_LOOK: Final = (
+    ("tenant_rates", {"by": "day"}),
+    ("market_rates", {"by": "day"}),
+    ("tenant_history", {"days": 28}),
+)
+CLOSER_LOOK: Final = (
+    ("tenant_rates", {"by": "airport"}),
+    ("market_rates", {"by": "airport"}),
+    ("weather", {"by": "airport"}),
+    ("tenant_rates", {"by": "hour"}),
+)
+
+
+def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
+    """``pace_seconds`` slows each answer, so that a run can be watched or interrupted."""
+
+    async def answer(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        await asyncio.sleep(pace_seconds)
+        returned = list(_returned(messages))
+        match len([m for m in messages if isinstance(m, ModelResponse)]):
+            case 0:
+                return _calls(FIRST_LOOK, turn=1)
+            case 1:
+                return _calls(CLOSER_LOOK, turn=2)
+            case _:
+                finding = conclude(_figures(returned)).model_dump(mode="json")
+                return ModelResponse(parts=[ToolCallPart("final_result", finding, tool_call_id="final")])
+
+    return FunctionModel(answer, model_name=OFFLINE_MODEL)
+
+
+def _calls(wanted: Sequence[tuple[str, Mapping[str, Any]]], *, turn: int) -> ModelResponse:
+    return ModelResponse(
+        parts=[
+            ToolCallPart(tool, dict(arguments), tool_call_id=f"turn{turn}-{number}-{tool}")
+            for number, (tool, arguments) in enumerate(wanted, start=1)
+        ]
+    )
+
+
+def _returned(messages: Sequence[ModelMessage]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for message in messages:
+        if isinstance(message, ModelRequest):
+            for part in message.parts:
+                if isinstance(part, ToolReturnPart) and isinstance(part.content, dict):
+                    yield part.tool_name, part.content
+
+
+def _figures(returned: Sequence[tuple[str, dict[str, Any]]]) -> Figures:
+    def groups(tool: str, by: str) -> dict[str, Rates]:
+        found = [content["rates"] for name, content in returned if name == tool and content.get("by") == by]
+        return {row["group"]: rates(row) for row in found[0]} if found else {}
+
+    own, others = groups("tenant_rates", "airport"), groups("market_rates", "airport")
+    weather = [content["weather"] for name, content in returned if name == "weather"]
+    days = [content["days"] for name, content in returned if name == "tenant_history"]
+    history = [rates(row) for row in (days[0] if days else [])]
+    none = Rates(0, 0, 0)
+    return Figures(
+        tenant=next(iter(groups("tenant_rates", "day").values()), none),
+        market=next(iter(groups("market_rates", "day").values()), none),
+        bad_hours={
+            row["group"]: int(row["bad_hours"]) for row in (weather[0] if weather else []) if row["group"] in own
+        },
+        history=Rates(
+            sum(day.flights for day in history),
+            sum(day.cancelled for day in history),
+            sum(day.late for day in history),
+        ),
+        airports={airport: (counted, others.get(airport, none)) for airport, counted in own.items()},
+    )

@@ -1,0 +1,72 @@
+"""The worker's stores: transcripts and completions in the platform database, snapshots from the lakehouse."""
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+import pyarrow as pa
+
+from agent_workflows.activities.messages import Decision, Turn
+from bridge.adapters.database import Database, ledger
+from bridge.adapters.iceberg import Lakehouse
+from bridge.contracts.agents import SnapshotRef
+from bridge.contracts.events import AgentCompleted
+from bridge.contracts.failures import Unavailable
+
+CACHED_BYTES: Final = 256 * 1024 * 1024
+
+
+class SqlTranscripts:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, run: str) -> list[tuple[int, bytes, str]]:
+        return await self._database.arun(ledger.load_transcript, run)
+
+    async def append(self, turn: Turn, messages: bytes, decision: Decision) -> None:
+        await self._database.arun(
+            ledger.append_turn,
+            run=turn.run,
+            version=turn.version,
+            tenant=turn.start.tenant,
+            messages=messages,
+            decision=decision.model_dump_json(),
+        )
+
+
+class SqlRunLedger:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record_completion(self, tenant: str, cause: str, completed: AgentCompleted) -> bool:
+        return await self._database.arun(ledger.record_completion, completed, tenant=tenant, cause=cause)
+
+    async def record_step(self, *, run: str, step: str, tenant: str, kind: str, milliseconds: int) -> None:
+        await self._database.arun(
+            ledger.record_step, run=run, step=step, tenant=tenant, kind=kind, milliseconds=milliseconds
+        )
+
+
+class CachedSnapshots:
+    """Pinned snapshots never change, so the ones read last stay in memory, up to ``CACHED_BYTES``."""
+
+    def __init__(self, lakehouse: Lakehouse) -> None:
+        self._lakehouse = lakehouse
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
+
+    def read(self, snapshot: SnapshotRef) -> pa.Table:
+        key = (snapshot.table, snapshot.snapshot_id)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        try:
+            table = self._lakehouse.read(snapshot.table, snapshot.snapshot_id)
+        except OSError as error:
+            raise Unavailable(f"the store did not give {snapshot.table} at {snapshot.snapshot_id}: {error}") from error
+        with self._lock:
+            self._cache[key] = table
+            while len(self._cache) > 1 and sum(t.nbytes for t in self._cache.values()) > CACHED_BYTES:
+                self._cache.popitem(last=False)
+        return table

@@ -1,0 +1,126 @@
+"""What every agent shares, kept out of agent code: one completion per run, a count of finished calls, logs."""
+
+import time
+from typing import Any
+
+import structlog
+from temporalio import activity, workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from agent_workflows import policies
+    from agent_workflows.activities.complete import RECORD_COMPLETION
+    from agent_workflows.activities.messages import CompletionRecord
+    from agent_workflows.ports import RunLedger
+    from bridge.adapters.temporal import describe_failure
+    from bridge.contracts.agents import AgentResult, AgentStart
+    from bridge.contracts.events import AgentCompleted, Outcome
+    from bridge.contracts.failures import Code
+
+log = structlog.get_logger()
+
+
+class AgentInterceptor(Interceptor):
+    def __init__(self, ledger: RunLedger) -> None:
+        self._ledger = ledger
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _CountSteps(next, self._ledger)
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's signature
+    ) -> type[WorkflowInboundInterceptor]:
+        return _Complete
+
+
+class _CountSteps(ActivityInboundInterceptor):
+    """Counts each finished model or tool call; a call that had finished is never seen here again."""
+
+    def __init__(self, following: ActivityInboundInterceptor, ledger: RunLedger) -> None:
+        super().__init__(following)
+        self._ledger = ledger
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        info = activity.info()
+        began = time.monotonic()
+        workflow_id = info.workflow_id or ""
+        fields = {"workflow_id": workflow_id, "tenant": workflow_id.split("/", 1)[0], "attempt": info.attempt}
+        try:
+            result = await super().execute_activity(input)
+        except Exception as error:
+            log.warning("step.failed", step=info.activity_type, reason=str(error), **fields)
+            raise
+        if info.activity_type == RECORD_COMPLETION:
+            return result
+        milliseconds = int((time.monotonic() - began) * 1000)
+        await self._ledger.record_step(
+            run=f"{workflow_id}:{info.workflow_run_id}",
+            step=f"{info.activity_id}-{info.activity_type}",
+            tenant=str(fields["tenant"]),
+            kind="model" if info.activity_type == "decide" else "tool",
+            milliseconds=milliseconds,
+        )
+        log.info("step.finished", step=info.activity_type, milliseconds=milliseconds, **fields)
+        return result
+
+
+class _Complete(WorkflowInboundInterceptor):
+    """Records how the run ends. Terminated and timed-out runs execute nothing: the reconciler finds those."""
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+        start = next((arg for arg in input.args if isinstance(arg, AgentStart)), None)
+        if start is None:
+            return await super().execute_workflow(input)
+        try:
+            result = await super().execute_workflow(input)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                await _record(start, Outcome.CANCELLED, Code.AGENT_CANCELLED.value, "the agent was cancelled")
+            elif workflow.is_failure_exception(error):
+                code, reason = describe_failure(error)
+                await _record(start, Outcome.FAILED, code, reason)
+            raise
+        await _record(start, Outcome.COMPLETED, result=result if isinstance(result, AgentResult) else None)
+        return result
+
+
+async def _record(
+    start: AgentStart, outcome: Outcome, code: str = "", reason: str = "", result: AgentResult | None = None
+) -> None:
+    info = workflow.info()
+    completed = AgentCompleted(
+        workflow_id=info.workflow_id,
+        run_id=info.run_id,
+        agent=start.agent,
+        request_id=start.request_id,
+        started_by=start.started_by,
+        outcome=outcome,
+        code=code,
+        reason=reason[:2000],
+        input=start.input,
+        output=result.output if result else {},
+        snapshots=start.snapshots,
+        **({"usage": result.usage} if result else {}),
+        started_at=info.start_time,
+        closed_at=workflow.now(),
+    )
+    try:
+        await workflow.execute_activity(
+            RECORD_COMPLETION,
+            CompletionRecord(tenant=start.tenant, cause=start.cause, completed=completed),
+            start_to_close_timeout=policies.COMPLETION.start_to_close,
+            schedule_to_close_timeout=policies.COMPLETION_PATIENCE,
+            retry_policy=policies.COMPLETION.retry,
+            summary=f"{outcome.value}",
+        )
+    except ActivityError as error:
+        workflow.logger.warning("the completion was not recorded, the reconciler will: %s", error)

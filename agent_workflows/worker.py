@@ -1,0 +1,83 @@
+"""The registration: which workflows and activities a worker serves, and with which limits."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from agent_workflows.activities.complete import Complete
+from agent_workflows.activities.flight_tools import FlightTools
+from agent_workflows.activities.think import Think
+from agent_workflows.agents.definition import Agent
+from agent_workflows.interceptors import AgentInterceptor
+from agent_workflows.ports import RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
+
+WORKFLOWS: Final[tuple[type, ...]] = (InvestigateDelaysWorkflow,)
+PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge.contracts", "structlog")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    thinker: Thinker
+    transcripts: Transcripts
+    snapshots: Snapshots
+    ledger: RunLedger
+    agents: Mapping[str, Agent]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    activities: int = 32
+    cached_workflows: int = 2000
+    drain: dt.timedelta = dt.timedelta(seconds=8)
+    """How long running activities may finish after SIGTERM."""
+
+
+def activities(ports: Ports) -> list[Callable[..., Any]]:
+    think = Think(thinker=ports.thinker, transcripts=ports.transcripts, agents=ports.agents)
+    tools = FlightTools(ports.snapshots)
+    complete = Complete(ports.ledger)
+    return [
+        think.decide,
+        tools.tenant_rates,
+        tools.market_rates,
+        tools.weather,
+        tools.tenant_history,
+        complete.record_completion,
+    ]
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def build_worker(  # noqa: PLR0913 - the registration names its parts
+    client: Client,
+    ports: Ports,
+    *,
+    task_queue: str,
+    executor: Executor,
+    limits: Limits | None = None,
+    workflows: Sequence[type] = WORKFLOWS,
+    more_activities: Sequence[Callable[..., Any]] = (),
+) -> Worker:
+    limits = limits or Limits()
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=workflows,
+        activities=[*activities(ports), *more_activities],
+        activity_executor=executor,
+        workflow_runner=sandbox(),
+        interceptors=[AgentInterceptor(ports.ledger)],
+        max_cached_workflows=limits.cached_workflows,
+        max_concurrent_activities=limits.activities,
+        graceful_shutdown_timeout=limits.drain,
+        sticky_queue_schedule_to_start_timeout=dt.timedelta(seconds=1),
+    )

@@ -1,0 +1,1 @@
+"""Workflows: deterministic, registered by the name in their contract."""

@@ -1,0 +1,15 @@
+"""The ``investigate_delays`` workflow."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from agent_workflows.agents.investigate_delays import AGENT
+    from agent_workflows.workflows.loop import run_agent
+    from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentResult, AgentStart
+
+
+@workflow.defn(name=INVESTIGATE_DELAYS.workflow)
+class InvestigateDelaysWorkflow:
+    @workflow.run
+    async def run(self, start: AgentStart) -> AgentResult:
+        return await run_agent(AGENT, start)

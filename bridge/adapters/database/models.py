@@ -1,0 +1,136 @@
+"""Tables of the platform database. Every row carries its tenant."""
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+LONG_ID = String(512)
+
+
+class UtcDateTime(TypeDecorator[dt.datetime]):
+    """An instant. SQLite forgets the zone, so it is stored as UTC and given back aware."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        del dialect
+        return value.astimezone(dt.UTC) if value else None
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        del dialect
+        return value.replace(tzinfo=dt.UTC) if value and value.tzinfo is None else value
+
+
+class Table(DeclarativeBase):
+    type_annotation_map = {dt.datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012 - SQLAlchemy's contract
+
+
+class TenantRow(Table):
+    __tablename__ = "tenants"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    spec: Mapped[dict[str, Any]]
+    updated_at: Mapped[dt.datetime]
+
+
+class VerdictRow(Table):
+    __tablename__ = "verdicts"
+    __table_args__ = (Index("ix_verdicts_what", "tenant", "dataset", "day"),)
+    id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    dataset: Mapped[str] = mapped_column(String(64))
+    day: Mapped[str] = mapped_column(String(10))
+    snapshot_id: Mapped[int] = mapped_column(BigInteger)
+    passed: Mapped[bool]
+    body: Mapped[dict[str, Any]]
+    decided_at: Mapped[dt.datetime]
+
+
+class PublicationRow(Table):
+    __tablename__ = "publications"
+    __table_args__ = (Index("ix_publications_what", "tenant", "dataset", "day"),)
+    tag: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32), primary_key=True)
+    dataset: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
+    table: Mapped[str] = mapped_column("iceberg_table", String(256))
+    snapshot_id: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int]
+    verdict: Mapped[str] = mapped_column(LONG_ID)
+    report: Mapped[str] = mapped_column(LONG_ID)
+    published_at: Mapped[dt.datetime]
+
+
+class AcceptedRow(Table):
+    """A request event that Temporal has accepted: the dedupe ledger beyond Temporal's own retention."""
+
+    __tablename__ = "accepted"
+    workflow_id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    event_id: Mapped[str] = mapped_column(LONG_ID)
+    accepted_at: Mapped[dt.datetime]
+
+
+class CompletionRow(Table):
+    __tablename__ = "completions"
+    workflow_id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32), index=True)
+    agent: Mapped[str] = mapped_column(String(64))
+    outcome: Mapped[str] = mapped_column(String(16))
+    body: Mapped[dict[str, Any]]
+    closed_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class OutboxRow(Table):
+    """An event decided together with the rows above, waiting for the relay to put it on Kafka."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_waiting", "published_at", "seq"),)
+    seq: Mapped[int] = mapped_column(SEQUENCE, primary_key=True, autoincrement=True)
+    event_id: Mapped[str] = mapped_column(LONG_ID, unique=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    topic: Mapped[str] = mapped_column(String(249))
+    key: Mapped[str] = mapped_column(String(1024))
+    envelope: Mapped[dict[str, Any]]
+    created_at: Mapped[dt.datetime]
+    published_at: Mapped[dt.datetime | None]
+
+
+class DeliveryRow(Table):
+    """An event that a destination has stored; a second delivery of it does nothing."""
+
+    __tablename__ = "deliveries"
+    event_id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    destination: Mapped[str] = mapped_column(String(128), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    delivered_at: Mapped[dt.datetime]
+
+
+class TranscriptRow(Table):
+    """One version of an agent's conversation: the messages this turn added."""
+
+    __tablename__ = "transcripts"
+    run: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    messages: Mapped[bytes] = mapped_column(LargeBinary)
+    decision: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[dt.datetime]
+
+
+class StepRow(Table):
+    """A finished model or tool call of a run. ``finishes`` above one would mean that it ran twice."""
+
+    __tablename__ = "steps"
+    run: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    step: Mapped[str] = mapped_column(String(200), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(16))
+    finishes: Mapped[int]
+    milliseconds: Mapped[int]
+    finished_at: Mapped[dt.datetime]

@@ -1,0 +1,146 @@
+"""Iceberg tables with Write-Audit-Publish: write a branch, judge it, move ``main``, pin what agents read.
+
+One table a tenant and dataset, so that tenants never share a commit. Rows carry their ``day``; writing a day
+again replaces that day. Nothing here decides whether data is good: the caller publishes, or does not.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.expressions import EqualTo
+from pyiceberg.table import Table
+from pyiceberg.table.refs import MAIN_BRANCH
+
+from bridge.contracts import ids
+from bridge.contracts.agents import SnapshotRef
+from bridge.contracts.failures import Code, Owner, Refused, Unavailable
+
+CATALOG: Final = "tandem"
+COMMIT_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A written, unpublished branch. ``parent`` is the snapshot ``main`` had when the branch was cut."""
+
+    table: str
+    branch: str
+    snapshot_id: int
+    parent: int
+    rows: int
+
+
+class Lakehouse:
+    """The tables of all tenants behind one catalog."""
+
+    def __init__(self, *, catalog_url: str, warehouse: str, properties: dict[str, str]) -> None:
+        url = f"{catalog_url}?timeout=30" if catalog_url.startswith("sqlite") else catalog_url
+        self._catalog = SqlCatalog(CATALOG, uri=url, warehouse=warehouse, **properties)
+
+    def write_audit(self, *, tenant: str, dataset: str, day: str, rows: pa.Table, branch: str) -> Audit:
+        """Write ``rows`` of ``day`` to ``branch``; ``main`` does not move. A branch left by a crash is cut anew."""
+        table = self._ensure_table(tenant, dataset, rows.schema)
+        head = self._ensure_head(table, rows.schema)
+        if branch in table.refs():
+            table.manage_snapshots().remove_branch(branch).commit()
+        table.manage_snapshots().create_branch(head, branch).commit()
+        table.overwrite(rows, overwrite_filter=EqualTo("day", day), branch=branch)
+        table.refresh()
+        snapshot = table.snapshot_by_name(branch)
+        if snapshot is None:
+            raise Unavailable(f"branch {branch!r} of {_name(table)} vanished while it was written")
+        return Audit(_name(table), branch, snapshot.snapshot_id, head, rows.num_rows)
+
+    def publish(self, audit: Audit, *, tenant: str, dataset: str, tag: str) -> SnapshotRef:
+        """Move ``main`` to the audited snapshot and pin it with ``tag``. Safe to run twice.
+
+        Raises ``Refused(STALE_AUDIT)`` if ``main`` has moved since the branch was cut: judge again first.
+        """
+        table = self._load(audit.table)
+        ref = SnapshotRef(tenant=tenant, dataset=dataset, table=audit.table, snapshot_id=audit.snapshot_id, tag=tag)
+        if tag in table.refs():
+            return ref
+        head = _head(table)
+        if head not in {audit.parent, audit.snapshot_id}:
+            raise Refused(
+                Code.STALE_AUDIT,
+                f"main of {audit.table} moved from {audit.parent} to {head} after branch {audit.branch!r} was "
+                f"cut; clear the audit task so that the data is judged on the new head",
+                owner=Owner.PLATFORM,
+            )
+        update = table.manage_snapshots().set_current_snapshot(audit.snapshot_id)
+        update = update.create_tag(audit.snapshot_id, tag)
+        if audit.branch in table.refs():
+            update = update.remove_branch(audit.branch)
+        try:
+            update.commit()
+        except CommitFailedException as error:
+            raise Refused(Code.STALE_AUDIT, f"another writer moved main of {audit.table}: {error}") from error
+        return ref
+
+    def discard(self, audit: Audit) -> None:
+        """Drop an unpublished branch; its snapshot stays until Iceberg's own expiry."""
+        table = self._load(audit.table)
+        if audit.branch in table.refs():
+            table.manage_snapshots().remove_branch(audit.branch).commit()
+
+    def read(self, table: str, snapshot_id: int, *, day: str | None = None) -> pa.Table:
+        """All rows of a snapshot, or of one day in it."""
+        loaded = self._load(table)
+        if loaded.snapshot_by_id(snapshot_id) is None:
+            raise Refused(Code.NOT_PUBLISHED, f"{table} has no snapshot {snapshot_id}; it may have expired")
+        if day is None:
+            return loaded.scan(snapshot_id=snapshot_id).to_arrow()
+        return loaded.scan(row_filter=EqualTo("day", day), snapshot_id=snapshot_id).to_arrow()
+
+    def read_head(self, tenant: str, dataset: str) -> pa.Table | None:
+        """All rows of ``main``, or None where the table is not there yet."""
+        try:
+            return self._catalog.load_table((ids.tenant_namespace(tenant), dataset)).scan().to_arrow()
+        except NoSuchTableError:
+            return None
+
+    def upsert(self, *, tenant: str, dataset: str, rows: pa.Table, key: str) -> None:
+        """Insert or replace rows by ``key`` on ``main``; tried again if another writer commits first."""
+        table = self._ensure_table(tenant, dataset, rows.schema)
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            try:
+                table.refresh()
+                table.upsert(rows, join_cols=[key])
+            except CommitFailedException as error:
+                if attempt == COMMIT_ATTEMPTS:
+                    raise Unavailable(f"{_name(table)} is being written by others: {error}") from error
+            else:
+                return
+
+    def _ensure_table(self, tenant: str, dataset: str, schema: pa.Schema) -> Table:
+        namespace = ids.tenant_namespace(tenant)
+        self._catalog.create_namespace_if_not_exists(namespace)
+        return self._catalog.create_table_if_not_exists((namespace, dataset), schema=schema)
+
+    def _load(self, name: str) -> Table:
+        try:
+            return self._catalog.load_table(name)
+        except NoSuchTableError as error:
+            raise Refused(Code.NOT_PUBLISHED, f"there is no table {name!r} in the catalog") from error
+
+    @staticmethod
+    def _ensure_head(table: Table, schema: pa.Schema) -> int:
+        """A branch needs a snapshot to start from: a new table gets an empty one."""
+        if table.current_snapshot() is None:
+            table.append(schema.empty_table())
+        return _head(table)
+
+
+def _head(table: Table) -> int:
+    head: Any = table.snapshot_by_name(MAIN_BRANCH)
+    if head is None:
+        raise Unavailable(f"{_name(table)} has no main branch yet")
+    return int(head.snapshot_id)
+
+
+def _name(table: Table) -> str:
+    return ".".join(table.name())

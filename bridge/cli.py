@@ -1,0 +1,340 @@
+"""The ``tandem`` command: tenants, agents, the local stack, and a doctor."""
+
+import asyncio
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from bridge.adapters import temporal
+from bridge.adapters.database import Database, ledger
+from bridge.adapters.sql_ledger import resolve_snapshots
+from bridge.adapters.tenant_file import read_tenants
+from bridge.bootstrap import temporal_address
+from bridge.contracts.agents import AgentStart, find_agent
+from bridge.contracts.failures import Code, Refused, TandemError, describe
+from bridge.settings import BridgeSettings, stack_home
+from bridge.stack import demo as story
+from bridge.stack import doctor as checks
+from bridge.stack import layout, lifecycle
+from bridge.stack.components import environment
+
+T = TypeVar("T")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Airflow pipelines and durable Temporal agents.")
+tenants_app = typer.Typer(no_args_is_help=True, help="Declare and list tenants.")
+agents_app = typer.Typer(no_args_is_help=True, help="Start, list, show and cancel agent runs.")
+app.add_typer(tenants_app, name="tenants")
+app.add_typer(agents_app, name="agents")
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Our failures become one line on standard error and exit code 1; Ctrl-C becomes 130."""
+    try:
+        yield
+    except TandemError as error:
+        err.print(f"[red]{error.code.value}[/]: ", end="")
+        err.print(str(error), markup=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        err.print("Interrupted.")
+        raise typer.Exit(130) from error
+
+
+def _settings() -> BridgeSettings:
+    """The environment's settings; a local stack's where one was brought up and nothing else is set."""
+    plan = layout.load(stack_home())
+    local = environment(plan, {}) if plan else {}
+    names = {f"TANDEM_{name}".upper(): name for name in BridgeSettings.model_fields}
+    defaults = {
+        names[key]: value
+        for key, value in local.items()
+        if key in names and key not in os.environ  # noqa: TID251 - a local stack only fills in what the environment leaves open
+    }
+    try:
+        return BridgeSettings(**defaults)
+    except ValidationError as error:
+        raise Refused(Code.INVALID_REQUEST, f"the settings are not valid: {describe(error)}") from error
+
+
+def _database(settings: BridgeSettings) -> Database:
+    database = Database(settings.database_url.get_secret_value())
+    database.migrate()
+    return database
+
+
+async def _agents(settings: BridgeSettings) -> temporal.TemporalAgents:
+    return temporal.TemporalAgents(await temporal.connect(temporal_address(settings)))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+# -- tenants ------------------------------------------------------------------------------------------------
+
+
+@tenants_app.command("apply")
+def tenants_apply(file: Annotated[Path, typer.Argument(help="YAML file, see infra/tenants.yaml")]) -> None:
+    """Declare the tenants in FILE. Safe to repeat; removes none."""
+    with _told():
+        declared = read_tenants(file)
+        for tenant, outcome in _database(_settings()).run(ledger.apply_tenants, declared).items():
+            out.print(f"{tenant}: {outcome}")
+
+
+@tenants_app.command("list")
+def tenants_list() -> None:
+    """List the declared tenants."""
+    with _told():
+        table = Table("tenant", "name", "tier", "weight")
+        for tenant in _database(_settings()).run(ledger.list_tenants):
+            table.add_row(tenant.id, tenant.name, tenant.tier.value, f"{tenant.weight:g}")
+        out.print(table)
+
+
+# -- agents -------------------------------------------------------------------------------------------------
+
+
+@agents_app.command("start")
+def agents_start(
+    agent: Annotated[str, typer.Argument(help="Name of a contracted agent, e.g. investigate_delays")],
+    tenant: Annotated[str, typer.Option(help="A declared tenant")],
+    input: Annotated[str, typer.Option(help='The request as JSON, e.g. \'{"day": "2013-04-16"}\'')] = "{}",  # noqa: A002
+    request_id: Annotated[str | None, typer.Option(help="Business key; the same key finds the same run")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the result")] = False,  # noqa: FBT002
+) -> None:
+    """Start an agent for a tenant and print its workflow id."""
+    with _told():
+        settings = _settings()
+        start = _build_start(_database(settings), agent, tenant, input, request_id)
+        _run(_start(settings, start, wait=wait))
+
+
+def _build_start(database: Database, agent: str, tenant: str, text: str, request_id: str | None) -> AgentStart:
+    spec = find_agent(agent)
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise Refused(Code.INVALID_REQUEST, f"--input is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise Refused(Code.INVALID_REQUEST, "--input is not a JSON object")
+    if database.run(ledger.find_tenant, tenant) is None:
+        raise Refused(Code.UNKNOWN_TENANT, f"tenant {tenant!r} is not declared; see tandem tenants list")
+    request = spec.validate_input(values)
+    try:
+        return AgentStart(
+            tenant=tenant,
+            agent=agent,
+            request_id=request_id or dt.datetime.now(dt.UTC).strftime("cli-%Y%m%dT%H%M%S.%f"),
+            started_by="cli",
+            input=request,
+            snapshots=database.run(resolve_snapshots, tenant=tenant, spec=spec, request=request),
+        )
+    except ValidationError as error:
+        raise Refused(Code.INVALID_REQUEST, describe(error)) from error
+
+
+async def _start(settings: BridgeSettings, start: AgentStart, *, wait: bool) -> None:
+    agents = await _agents(settings)
+    new = await agents.start(start, find_agent(start.agent))
+    out.print(f"{'started' if new else 'already there'}: {start.workflow_id}", markup=False)
+    if wait:
+        out.print_json((await agents.wait(start.workflow_id)).model_dump_json())
+
+
+@agents_app.command("list")
+def agents_list(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+) -> None:
+    """List agent runs, newest first."""
+    with _told():
+        _run(_list(_settings(), tenant, limit))
+
+
+async def _list(settings: BridgeSettings, tenant: str | None, limit: int) -> None:
+    agents = await _agents(settings)
+    table = Table("run", "status", "started", "by")
+    for run in await agents.recent(tenant=tenant, limit=limit):
+        table.add_row(run.workflow_id, run.status, f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.started_by)
+    out.print(table)
+
+
+@agents_app.command("show")
+def agents_show(run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")]) -> None:
+    """Show one run: how it ended or that it runs, what it found, and its finished steps."""
+    with _told():
+        settings = _settings()
+        _run(_show(settings, _database(settings), run))
+
+
+async def _show(settings: BridgeSettings, database: Database, run: str) -> None:
+    agents = await _agents(settings)
+    status, run_id = await agents.status(run)
+    out.print(f"{run}: {status}", markup=False)
+    completed = await agents.completion_of(run)
+    if completed is not None:
+        out.print_json(completed.model_dump_json(exclude={"snapshots"}))
+    table = Table("step", "kind", "finished", "ms")
+    for step, kind, finishes, milliseconds in await database.arun(ledger.list_steps, f"{run}:{run_id}"):
+        table.add_row(step, kind, str(finishes), str(milliseconds))
+    out.print(table)
+
+
+@agents_app.command("cancel")
+def agents_cancel(run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")]) -> None:
+    """Ask a run to stop. Its completion says that it was cancelled."""
+
+    async def cancel() -> None:
+        await (await _agents(_settings())).cancel(run)
+        out.print(f"asked to cancel: {run}", markup=False)
+
+    with _told():
+        _run(cancel())
+
+
+# -- the local stack ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def up() -> None:
+    """Bring up every server on loopback and wait until all are ready."""
+    with _told():
+        _print_urls(_up())
+
+
+@app.command()
+def down() -> None:
+    """Stop every server of the stack; data stays."""
+    with _told():
+        lifecycle.down(stack_home(), _say)
+
+
+@app.command()
+def status() -> None:
+    """Show each server's state; exit code 1 unless all are ready."""
+    states = lifecycle.status(stack_home())
+    if not states:
+        out.print("The stack is not running; bring it up with: make up")
+        raise typer.Exit(1)
+    table = Table("server", "process", "ready")
+    for name, state, ready in states:
+        table.add_row(name, state.lower(), "[green]yes[/]" if ready else "[red]no[/]")
+    out.print(table)
+    plan = layout.load(stack_home())
+    if plan:
+        _print_urls(plan)
+    raise typer.Exit(0 if all(ready for _, _, ready in states) else 1)
+
+
+@app.command()
+def logs(
+    component: Annotated[str | None, typer.Argument(help="Server; all if left out")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing")] = False,  # noqa: FBT002
+) -> None:
+    """Print the servers' logs."""
+    folder = stack_home() / "logs"
+    files = sorted(folder.glob(f"{component or '*'}.log"))
+    if not files:
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.log"))) or "none"
+        err.print(f"no log of {component or 'any server'!r} in {folder}; there are: {known}", markup=False)
+        raise typer.Exit(1)
+    command = ["tail", "-n", "60", *(["-F"] if follow else []), *map(str, files)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603
+
+
+@app.command()
+def demo(
+    day: Annotated[list[str] | None, typer.Option(help="Day of 2013; repeat for several")] = None,
+    tenant: Annotated[list[str] | None, typer.Option(help="Tenant; repeat for several")] = None,
+    damage: Annotated[list[str] | None, typer.Option(help="TENANT:DAY whose raw file is damaged")] = None,
+) -> None:
+    """Run the whole loop on real data and print what the agents found; writes .tandem/demo.json."""
+    with _told():
+        chosen = _story(day, tenant, damage)
+        plan = _up()
+        rows = _run(story.Demo(plan, _say).tell(chosen))
+        story.save(plan, rows)
+        _print_rows(rows)
+        out.print(f"The same rows: {plan.home / 'demo.json'}", markup=False)
+        _print_urls(plan)
+
+
+def _story(days: list[str] | None, tenants: list[str] | None, damage: list[str] | None) -> story.Story:
+    for day in days or ():
+        try:
+            dt.date.fromisoformat(day)
+        except ValueError as error:
+            raise Refused(Code.INVALID_REQUEST, f"--day {day!r} is not a date; write it as 2013-07-10") from error
+    damaged = {}
+    for pair in damage or ():
+        name, _, day = pair.partition(":")
+        if not name or not day:
+            raise Refused(Code.INVALID_REQUEST, f"--damage {pair!r} is not TENANT:DAY, e.g. DL:2013-04-17")
+        damaged[day] = name
+    standard = story.Story()
+    return story.Story(
+        days=tuple(dict.fromkeys(days or standard.days)),
+        tenants=tuple(dict.fromkeys(tenants or standard.tenants)),
+        damaged=damaged if damage or days else standard.damaged,
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Check every server, version and setting, and say what to do about what is wrong."""
+    with _told():
+        settings = _settings()
+        findings = _run(checks.examine(settings))
+        for finding in findings:
+            mark = "[green]ok [/]" if finding.ok else "[red]bad[/]"
+            out.print(f"{mark} {finding.what}: ", end="")
+            out.print(finding.told, markup=False)
+        raise typer.Exit(0 if all(f.ok for f in findings) else 1)
+
+
+def _up() -> layout.Layout:
+    inherited = dict(os.environ)  # noqa: TID251 - handed on to the servers
+    return lifecycle.up(stack_home(), _say, inherited)
+
+
+_BEGAN = dt.datetime.now(dt.UTC)
+
+
+def _say(text: str) -> None:
+    seconds = (dt.datetime.now(dt.UTC) - _BEGAN).total_seconds()
+    out.print(f"{seconds:6.1f} s  {text}", markup=False)
+    sys.stdout.flush()
+
+
+def _print_rows(rows: list[story.Row]) -> None:
+    table = Table("day", "tenant", "rows", "verdict", "agent", "cause", "severity", "by", "s", "link")
+    for row in rows:
+        verdict = "[green]passed[/]" if row.verdict == "passed" else "[red]failed[/]"
+        cells = [row.agent, row.cause, row.severity, row.started_by, row.seconds]
+        table.add_row(
+            row.day, row.tenant, str(row.rows), verdict, *("" if c is None else str(c) for c in cells),
+            f"[link={row.link}]open[/link]",
+        )  # fmt: skip
+    out.print(table)
+    out.print("Who decides: the offline analyst, which is rules and not a language model, unless a model is set.")
+
+
+def _print_urls(plan: layout.Layout) -> None:
+    out.print(f"Airflow          {plan.url('airflow')}  (user admin, password {plan.secrets['airflow_admin']})")
+    out.print(f"Temporal         {plan.url('temporal_ui')}")
+    out.print(f"Quality reports  {plan.url('airflow')}/tandem/reports/")
+    out.print("Stop everything with: make down")

@@ -1,0 +1,158 @@
+"""Agents by name: their requests, results and the start command every engine sends.
+
+An agent's workflow is started by ``AgentSpec.workflow`` and an ``AgentStart``, never by importing its class.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bridge.contracts import ids, names
+from bridge.contracts.failures import Code, Refused, describe
+
+StartedBy = Literal["operator", "kafka", "cli"]
+
+
+class Frozen(BaseModel):
+    """A request or result: immutable, refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SnapshotRef(Frozen):
+    """A pinned Iceberg snapshot. ``tag`` keeps it from being expired while evidence points at it."""
+
+    tenant: str
+    dataset: str
+    table: str
+    snapshot_id: int
+    tag: str
+
+
+class AgentStart(Frozen):
+    """The one argument of every agent workflow.
+
+    ``cause`` is the id of what led here (an event, a DAG run), ``input`` is validated against the agent's
+    own request model, ``snapshots`` are all the data the run may read.
+    """
+
+    tenant: ids.TenantId
+    agent: ids.AgentName
+    request_id: ids.RequestId
+    started_by: StartedBy
+    cause: str = ""
+    input: dict[str, Any] = Field(default_factory=dict)
+    snapshots: tuple[SnapshotRef, ...] = ()
+    traceparent: str = ""
+
+    @property
+    def workflow_id(self) -> str:
+        return ids.workflow_id(self.tenant, self.agent, self.request_id)
+
+
+class Usage(Frozen):
+    """What a run consumed. Tokens are zero where no language model was called."""
+
+    model: str = ""
+    turns: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class AgentResult(Frozen):
+    """What an agent workflow returns: small, the same shape for every agent."""
+
+    tenant: str
+    agent: str
+    request_id: str
+    output: dict[str, Any]
+    usage: Usage
+
+
+class InvestigateDelays(Frozen):
+    """Request: why were this tenant's departures of ``day`` late or cancelled?"""
+
+    day: dt.date
+
+
+class Cause(StrEnum):
+    CARRIER = "carrier-specific"
+    WEATHER = "weather"
+    AIRPORT = "airport"
+    NONE = "none"
+
+
+class Severity(StrEnum):
+    NONE = "none"
+    MINOR = "minor"
+    MAJOR = "major"
+    SEVERE = "severe"
+
+
+class Evidence(Frozen):
+    """One figure that supports the finding. ``value`` and ``compared_with`` share ``unit``."""
+
+    figure: str
+    value: float
+    compared_with: float | None = None
+    unit: str
+    source: str
+
+
+class Finding(Frozen):
+    """Result of ``investigate_delays``."""
+
+    cause: Cause
+    severity: Severity
+    summary: str = Field(max_length=1200)
+    evidence: tuple[Evidence, ...] = Field(min_length=1, max_length=24)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """A contracted agent. ``dataset`` names the tenant dataset it needs published, if any."""
+
+    name: str
+    workflow: str
+    request: type[BaseModel]
+    result: type[BaseModel]
+    queue: str = names.AGENTS_QUEUE
+    dataset: str | None = None
+    references: tuple[str, ...] = ()
+    execution_timeout: dt.timedelta = dt.timedelta(hours=24)
+
+    def validate_input(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The input as plain JSON values; raises ``Refused(INVALID_REQUEST)`` that names each bad field."""
+        try:
+            return self.request.model_validate(dict(value)).model_dump(mode="json")
+        except ValidationError as error:
+            raise Refused(
+                Code.INVALID_REQUEST, f"request for agent {self.name!r} is not valid: {describe(error)}"
+            ) from error
+
+
+INVESTIGATE_DELAYS: Final = AgentSpec(
+    name="investigate_delays",
+    workflow="InvestigateDelaysWorkflow",
+    request=InvestigateDelays,
+    result=Finding,
+    dataset=names.DEPARTURES,
+    references=(names.MARKET, names.WEATHER),
+)
+
+AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType({INVESTIGATE_DELAYS.name: INVESTIGATE_DELAYS})
+
+
+def find_agent(name: str, agents: Mapping[str, AgentSpec] = AGENTS) -> AgentSpec:
+    """The spec of ``name``; raises ``Refused(UNKNOWN_AGENT)`` that lists what there is."""
+    if name not in agents:
+        known = ", ".join(sorted(agents))
+        raise Refused(Code.UNKNOWN_AGENT, f"no agent is called {name!r}; contracted agents: {known}")
+    return agents[name]

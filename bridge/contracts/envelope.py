@@ -1,0 +1,148 @@
+"""The envelope every event travels in: id, type, tenant, time, cause.
+
+Out: CloudEvents 1.0 in Kafka *binary mode*. In: binary, structured and plain JSON
+(``{"id", "type", "tenant", "data"}``, where ``type`` may be left out on the request topic).
+Decoding reads bytes and raises ``Refused`` with a code; nothing else escapes it.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bridge.contracts import ids
+from bridge.contracts.events import AgentRequested, Fact
+from bridge.contracts.failures import Code, Refused, describe
+
+MAX_VALUE_BYTES: Final = 128 * 1024
+"""Anything larger travels as an object reference (claim check)."""
+SPEC_VERSION: Final = "1.0"
+PREFIX: Final = "ce_"
+STRUCTURED: Final = "application/cloudevents+json"
+SOURCE: Final = "/tandem"
+
+Header = tuple[str, bytes]
+
+
+class Envelope(BaseModel):
+    """One event. ``id`` is stable over retries and is the dedupe key everywhere."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: ids.EventId
+    type: str
+    source: str = SOURCE
+    tenant: ids.TenantId
+    time: dt.datetime | None = None
+    subject: str = ""
+    cause: str = ""
+    traceparent: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Record(BaseModel):
+    """A Kafka record as bytes: what was read, or what is to be written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+
+
+def wrap(fact: Fact, *, event_id: str, tenant: str, time: dt.datetime, cause: str = "") -> Envelope:
+    return Envelope(
+        id=event_id, type=fact.TYPE, tenant=tenant, time=time, cause=cause, data=fact.model_dump(mode="json")
+    )
+
+
+def encode(envelope: Envelope, *, topic: str, key: str) -> Record:
+    """Binary mode: attributes as ``ce_*`` headers, value = JSON data. ``key`` orders the event's peers."""
+    attributes = {"specversion": SPEC_VERSION} | envelope.model_dump(mode="json", exclude={"data"})
+    headers = [(PREFIX + name, str(value).encode()) for name, value in attributes.items() if value]
+    headers.append(("content-type", b"application/json"))
+    value = json.dumps(envelope.data, separators=(",", ":")).encode()
+    return Record(topic=topic, key=key.encode(), value=value, headers=tuple(headers))
+
+
+def decode(record: Record) -> Envelope:
+    """The envelope in ``record``; raises ``Refused`` (``malformed``, ``too_large``, ``key_not_utf8``)."""
+    if record.value is None:
+        raise Refused(Code.MALFORMED, "the record has no value (a tombstone); send a JSON event")
+    if len(record.value) > MAX_VALUE_BYTES:
+        raise Refused(
+            Code.TOO_LARGE,
+            f"the value has {len(record.value)} bytes, the limit is {MAX_VALUE_BYTES}; send a reference",
+        )
+    _check_key(record.key)
+    body = _json_object(record.value)
+    headers = _text_headers(record.headers)
+    if PREFIX + "id" in headers:
+        return _envelope(_from_binary(headers, body))
+    if headers.get("content-type", "").startswith(STRUCTURED) or "specversion" in body:
+        return _envelope(_from_structured(body))
+    return _envelope(_from_plain(body))
+
+
+def _check_key(key: bytes | None) -> None:
+    try:
+        (key or b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(Code.KEY_NOT_UTF8, f"the record key is not UTF-8: {error.reason}") from error
+
+
+def _json_object(value: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise Refused(Code.MALFORMED, f"the value is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Refused(Code.MALFORMED, f"the value is a JSON {type(body).__name__}, not an object")
+    return body
+
+
+def _text_headers(headers: Iterable[Header]) -> dict[str, str]:
+    try:
+        return {name.lower(): (value or b"").decode("utf-8") for name, value in headers}
+    except UnicodeDecodeError as error:
+        raise Refused(Code.MALFORMED, f"a record header is not UTF-8: {error.reason}") from error
+
+
+def _from_binary(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        name.removeprefix(PREFIX): value for name, value in headers.items() if name.startswith(PREFIX)
+    }
+    _check_spec_version(attributes)
+    return attributes | {"data": body}
+
+
+def _from_structured(body: Mapping[str, Any]) -> dict[str, Any]:
+    _check_spec_version(body)
+    return dict(body)
+
+
+def _from_plain(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain JSON is accepted for requests: ``{id, tenant, agent, request_id, input}`` or with ``data``."""
+    known = {"id", "type", "source", "tenant", "time", "cause", "traceparent", "data"}
+    data = body.get("data", {name: value for name, value in body.items() if name not in known})
+    envelope = {name: value for name, value in body.items() if name in known}
+    return {"type": AgentRequested.TYPE, "source": "plain-json"} | envelope | {"data": data}
+
+
+def _check_spec_version(attributes: Mapping[str, Any]) -> None:
+    version = attributes.get("specversion")
+    if version != SPEC_VERSION:
+        raise Refused(
+            Code.UNSUPPORTED_VERSION,
+            f"CloudEvents specversion {version!r} is not supported; send {SPEC_VERSION!r}",
+        )
+
+
+def _envelope(attributes: Mapping[str, Any]) -> Envelope:
+    try:
+        return Envelope.model_validate(attributes)
+    except ValidationError as error:
+        raise Refused(Code.MALFORMED, f"the event envelope is not valid: {describe(error)}") from error

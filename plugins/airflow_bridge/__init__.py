@@ -1,0 +1,1 @@
+"""How Airflow speaks to the rest: connection types, hooks, operators, triggers, links, the quality gate."""

@@ -1,0 +1,1 @@
+"""What the pipelines read and publish."""

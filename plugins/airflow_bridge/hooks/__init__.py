@@ -1,0 +1,1 @@
+"""Hooks: a Connection becomes an adapter."""

@@ -1,0 +1,1 @@
+"""Operators: build the request, act through a hook, return something small."""

@@ -1,0 +1,1 @@
+"""The quality gate: suites as code, a verdict, a report."""

@@ -1,0 +1,51 @@
+"""The trigger behind a deferred agent task: waits for one run to close."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_bridge.defaults import REWATCH_SECONDS
+from airflow_bridge.hooks.temporal import TemporalHook
+from bridge.contracts.failures import Refused, TandemError, Unavailable
+
+
+class AgentWorkflowTrigger(BaseTrigger):
+    """Fires once, with ``{"completed": …}`` or, if it can never know, ``{"refused": {"code", "reason"}}``.
+
+    Losing Temporal is not an end: it asks again for as long as the task waits.
+    """
+
+    def __init__(self, *, temporal_conn_id: str, workflow_id: str) -> None:
+        super().__init__()
+        self.temporal_conn_id = temporal_conn_id
+        self.workflow_id = workflow_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"temporal_conn_id": self.temporal_conn_id, "workflow_id": self.workflow_id},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        hook = TemporalHook(self.temporal_conn_id)
+        while True:
+            try:
+                completed = await (await hook.agents()).wait(self.workflow_id)
+            except Unavailable as error:
+                self.log.warning("still waiting for %s: %s", self.workflow_id, error)
+                await asyncio.sleep(REWATCH_SECONDS)
+            except Refused as error:
+                yield TriggerEvent({"refused": {"code": error.code.value, "reason": str(error)}})
+                return
+            else:
+                yield TriggerEvent({"completed": completed.model_dump(mode="json")})
+                return
+
+    async def on_kill(self) -> None:
+        """The task was failed or cleared by a person: ask the agent to stop. Best effort."""
+        try:
+            await (await TemporalHook(self.temporal_conn_id).agents()).cancel(self.workflow_id)
+        except TandemError as error:
+            self.log.warning("could not cancel %s: %s", self.workflow_id, error)
