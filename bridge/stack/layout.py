@@ -12,6 +12,7 @@ HOST: Final = "127.0.0.1"
 
 PREFERRED_PORTS: Final = {
     "airflow": 8080,
+    "postgres": 5442,
     "airflow_trigger_log": 8794,
     "airflow_worker_log": 8793,
     "airflow_scheduler_health": 8974,
@@ -42,6 +43,8 @@ class Layout:
     ports: dict[str, int]
     secrets: dict[str, str]
     broker: str = ""
+    platform_url: str = ""
+    has_postgres: bool = False
     moved: list[str] = field(default_factory=list)
 
     @property
@@ -54,7 +57,16 @@ class Layout:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.home / 'platform.db'}"
+        """The platform database: a given one, else SQLite in the state folder."""
+        return self.platform_url or f"sqlite:///{self.home / 'platform.db'}"
+
+    @property
+    def airflow_database_url(self) -> str:
+        """Airflow's own database: SQLite locks out its many writers, so it is used only where it must be."""
+        if not self.has_postgres:
+            return f"sqlite:///{self.home / 'airflow' / 'airflow.db'}?timeout=60"
+        password = self.secrets["postgres"]
+        return f"postgresql+psycopg2://postgres:{password}@{HOST}:{self.ports['postgres']}/postgres"
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
@@ -89,7 +101,15 @@ def plan(home: Path) -> Layout:
         if ports[name] != preferred:
             moved.append(f"{name}: {preferred} is taken, using {ports[name]}")
     kept = before.secrets if before else {}
-    names = ("airflow_admin", "airflow_bridge", "airflow_jwt", "airflow_secret", "s3_secret", "kafka_cluster")
+    names = (
+        "airflow_admin",
+        "airflow_bridge",
+        "airflow_jwt",
+        "airflow_secret",
+        "s3_secret",
+        "kafka_cluster",
+        "postgres",
+    )
     fresh = {name: kept.get(name) or secrets.token_urlsafe(48 if name == "airflow_jwt" else 16) for name in names}
     return Layout(home=home, ports=ports, secrets=fresh, moved=moved)
 

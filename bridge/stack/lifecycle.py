@@ -69,12 +69,16 @@ def status(home: Path) -> list[tuple[str, str, bool]]:
 
 def _start(plan: Layout, say: Say, inherited: dict[str, str]) -> Layout:
     plan.broker = parts.choose_broker()
+    plan.has_postgres = parts.postgres_runs()
+    plan.platform_url = inherited.get("TANDEM_DATABASE_URL", "")
     plan.save()
     say(f"State, logs and data: {plan.home}")
     if plan.broker == parts.EMBEDDED:
         say("! " + parts.EMBEDDED_BANNER)
     else:
         say("Kafka is Apache Kafka (one KRaft node); fetching its jars on first use.")
+    if not plan.has_postgres:
+        say("! PostgreSQL cannot run here as root, so Airflow's own database is SQLite: slower, and it may stall.")
     parts.prepare(plan)
     environment = parts.environment(plan, inherited)
     every = parts.components(plan)
@@ -83,6 +87,7 @@ def _start(plan: Layout, say: Say, inherited: dict[str, str]) -> Layout:
     first = [c for c in every if c.wave == 1]
     for component in first:
         supervisor.start_component(component.name)
+    _await_ready(plan, supervisor, [c for c in first if c.name == "postgres"], say)
     say("Preparing the databases of the platform and of Airflow.")
     Database(plan.database_url).migrate()
     subprocess.run(
@@ -92,7 +97,7 @@ def _start(plan: Layout, say: Say, inherited: dict[str, str]) -> Layout:
         capture_output=True,
         stdin=subprocess.DEVNULL,
     )
-    _await_ready(plan, supervisor, first, say)
+    _await_ready(plan, supervisor, [c for c in first if c.name != "postgres"], say)
     _declare(plan, say)
     second = [c for c in every if c.wave != 1]
     for component in second:

@@ -93,10 +93,11 @@ class Supervisor:
         return head + "".join(self._program(part) for part in parts)
 
     def _program(self, part: Component) -> str:
+        stop = "INT" if part.name == "postgres" else "TERM"  # PostgreSQL waits for its clients on TERM
         command = shlex.join(part.command).replace("%", "%%")
         return (
             f"[program:{part.name}]\ncommand={command}\ndirectory={REPOSITORY}\nautostart=false\nautorestart=true\n"
-            "startsecs=1\nstartretries=20\nstopasgroup=true\nkillasgroup=true\nstopwaitsecs=15\n"
+            f"startsecs=1\nstartretries=20\nstopasgroup=true\nkillasgroup=true\nstopwaitsecs=15\nstopsignal={stop}\n"
             f"stdout_logfile={self._plan.logs / part.name}.log\nredirect_stderr=true\n"
             "stdout_logfile_maxbytes=20MB\nstdout_logfile_backups=1\n"
         )
