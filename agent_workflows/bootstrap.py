@@ -5,6 +5,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
+from pydantic_ai.models import Model
 from temporalio.client import Client
 
 from agent_workflows.adapters.model import ModelThinker, build_model
@@ -37,7 +38,7 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         catalog_url=database.url, warehouse=f"s3://{names.LAKE_BUCKET}", properties=s3.iceberg_properties()
     )
     if settings.model_provider == "offline-analyst":
-        model = offline_model(settings.analyst_pace_seconds)
+        model: Model = offline_model(settings.analyst_pace_seconds)
     else:
         model = build_model(
             settings.model_provider,

@@ -36,6 +36,7 @@ agents_app = typer.Typer(no_args_is_help=True, help="Start, list, show and cance
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(agents_app, name="agents")
 out = Console(highlight=False, soft_wrap=True)
+wide = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -64,7 +65,7 @@ def _settings() -> BridgeSettings:
         if key in names and key not in os.environ  # noqa: TID251 - a local stack only fills in what the environment leaves open
     }
     try:
-        return BridgeSettings(**defaults)
+        return BridgeSettings.model_validate(defaults)
     except ValidationError as error:
         raise Refused(Code.INVALID_REQUEST, f"the settings are not valid: {describe(error)}") from error
 
@@ -102,7 +103,7 @@ def tenants_list() -> None:
         table = Table("tenant", "name", "tier", "weight")
         for tenant in _database(_settings()).run(ledger.list_tenants):
             table.add_row(tenant.id, tenant.name, tenant.tier.value, f"{tenant.weight:g}")
-        out.print(table)
+        wide.print(table)
 
 
 # -- agents -------------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ async def _list(settings: BridgeSettings, tenant: str | None, limit: int) -> Non
     table = Table("run", "status", "started", "by")
     for run in await agents.recent(tenant=tenant, limit=limit):
         table.add_row(run.workflow_id, run.status, f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.started_by)
-    out.print(table)
+    wide.print(table)
 
 
 @agents_app.command("show")
@@ -191,7 +192,7 @@ async def _show(settings: BridgeSettings, database: Database, run: str) -> None:
     table = Table("step", "kind", "finished", "ms")
     for step, kind, finishes, milliseconds in await database.arun(ledger.list_steps, f"{run}:{run_id}"):
         table.add_row(step, kind, str(finishes), str(milliseconds))
-    out.print(table)
+    wide.print(table)
 
 
 @agents_app.command("cancel")
@@ -233,7 +234,7 @@ def status() -> None:
     table = Table("server", "process", "ready")
     for name, state, ready in states:
         table.add_row(name, state.lower(), "[green]yes[/]" if ready else "[red]no[/]")
-    out.print(table)
+    wide.print(table)
     plan = layout.load(stack_home())
     if plan:
         _print_urls(plan)
@@ -327,9 +328,9 @@ def _print_rows(rows: list[story.Row]) -> None:
         cells = [row.agent, row.cause, row.severity, row.started_by, row.seconds]
         table.add_row(
             row.day, row.tenant, str(row.rows), verdict, *("" if c is None else str(c) for c in cells),
-            f"[link={row.link}]open[/link]",
+            row.link,
         )  # fmt: skip
-    out.print(table)
+    wide.print(table)
     out.print("Who decides: the offline analyst, which is rules and not a language model, unless a model is set.")
 
 

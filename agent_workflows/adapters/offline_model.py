@@ -56,7 +56,7 @@ def _returned(messages: Sequence[ModelMessage]) -> Iterator[tuple[str, dict[str,
         if isinstance(message, ModelRequest):
             for part in message.parts:
                 if isinstance(part, ToolReturnPart) and isinstance(part.content, dict):
-                    yield part.tool_name, part.content
+                    yield part.tool_name, dict(part.content)
 
 
 def _figures(returned: Sequence[tuple[str, dict[str, Any]]]) -> Figures:

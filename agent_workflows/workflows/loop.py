@@ -42,7 +42,7 @@ async def run_agent(agent: Agent, start: AgentStart) -> AgentResult:
 async def _decide(start: AgentStart, version: int, outcomes: tuple[ToolOutcome, ...]) -> Decision:
     info = workflow.info()
     turn = Turn(start=start, run=f"{info.workflow_id}:{info.run_id}", version=version, outcomes=outcomes)
-    return await workflow.execute_activity(
+    decision: Decision = await workflow.execute_activity(
         "decide",
         turn,
         result_type=Decision,
@@ -51,6 +51,7 @@ async def _decide(start: AgentStart, version: int, outcomes: tuple[ToolOutcome, 
         retry_policy=policies.MODEL.retry,
         summary=f"turn {version + 1}",
     )
+    return decision
 
 
 async def _call_tool(start: AgentStart, call: ToolCall) -> ToolOutcome:

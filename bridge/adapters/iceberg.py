@@ -47,7 +47,7 @@ class Lakehouse:
         if branch in table.refs():
             table.manage_snapshots().remove_branch(branch).commit()
         table.manage_snapshots().create_branch(head, branch).commit()
-        table.overwrite(rows, overwrite_filter=EqualTo("day", day), branch=branch)
+        table.overwrite(rows, overwrite_filter=_of_day(day), branch=branch)
         table.refresh()
         snapshot = table.snapshot_by_name(branch)
         if snapshot is None:
@@ -94,7 +94,7 @@ class Lakehouse:
             raise Refused(Code.NOT_PUBLISHED, f"{table} has no snapshot {snapshot_id}; it may have expired")
         if day is None:
             return loaded.scan(snapshot_id=snapshot_id).to_arrow()
-        return loaded.scan(row_filter=EqualTo("day", day), snapshot_id=snapshot_id).to_arrow()
+        return loaded.scan(row_filter=_of_day(day), snapshot_id=snapshot_id).to_arrow()
 
     def read_head(self, tenant: str, dataset: str) -> pa.Table | None:
         """All rows of ``main``, or None where the table is not there yet."""
@@ -133,6 +133,10 @@ class Lakehouse:
         if table.current_snapshot() is None:
             table.append(schema.empty_table())
         return _head(table)
+
+
+def _of_day(day: str) -> EqualTo:
+    return EqualTo("day", day)  # type: ignore[call-arg, misc]  # pyiceberg's pydantic model hides its own constructor
 
 
 def _head(table: Table) -> int:

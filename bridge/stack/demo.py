@@ -29,8 +29,6 @@ from bridge.stack.raw_data import load_days
 DAYS: Final = ("2013-04-16", "2013-02-08", "2013-04-17")
 TENANTS: Final = ("AA", "B6", "DL", "EV", "MQ", "UA")
 DAMAGED: Final = {"2013-04-17": "DL"}
-NEWEST_DAY: Final = "2013-12-31"
-"""The schedule's own newest day: Airflow runs it as soon as the DAG is switched on, so its files must be there."""
 DAGS: Final = ("agents_daily_digest", "agents_daily_investigation", "flights_daily_ingest")
 STEP_SECONDS: Final = 300
 Say = Callable[[str], None]
@@ -85,9 +83,8 @@ class Demo:
         unknown = sorted(set(story.tenants) - set(declared))
         if unknown:
             raise Refused(Code.UNKNOWN_TENANT, f"tenants {unknown} are not declared; declared: {declared}")
-        days = [*story.days, *({NEWEST_DAY} - set(story.days))]
-        count = await asyncio.to_thread(load_days, self._objects, days, declared, story.damaged)
-        self._say(f"Loaded {count} raw files for {len(days)} days into s3://{names.RAW_BUCKET}.")
+        count = await asyncio.to_thread(load_days, self._objects, story.days, declared, story.damaged)
+        self._say(f"Loaded {count} raw files for {len(story.days)} days into s3://{names.RAW_BUCKET}.")
         await self._switch_on()
         runs = [await self._trigger(day, story) for day in story.days]
         await self._watch_ingest(runs)

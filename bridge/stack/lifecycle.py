@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -90,13 +91,7 @@ def _start(plan: Layout, say: Say, inherited: dict[str, str]) -> Layout:
     _await_ready(plan, supervisor, [c for c in first if c.name == "postgres"], say)
     say("Preparing the databases of the platform and of Airflow.")
     Database(plan.database_url).migrate()
-    subprocess.run(
-        [str(parts.BIN / "airflow"), "db", "migrate"],
-        env=environment,
-        check=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-    )
+    _migrate_airflow(plan, environment)
     _await_ready(plan, supervisor, [c for c in first if c.name != "postgres"], say)
     _declare(plan, say)
     second = [c for c in every if c.wave != 1]
@@ -104,6 +99,17 @@ def _start(plan: Layout, say: Say, inherited: dict[str, str]) -> Layout:
         supervisor.start_component(component.name)
     _await_ready(plan, supervisor, second, say)
     return plan
+
+
+def _migrate_airflow(plan: Layout, environment: dict[str, str]) -> None:
+    """Airflow's schema, once per version of Airflow: the command takes seconds even when there is nothing to do."""
+    stamp = plan.home / "airflow" / "migrated"
+    wanted = f"{version('apache-airflow')} {plan.airflow_database_url.split('://', 1)[0]}"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    command = [str(parts.BIN / "airflow"), "db", "migrate"]
+    subprocess.run(command, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    stamp.write_text(wanted)
 
 
 def _complete(plan: Layout, say: Say) -> Layout:

@@ -55,6 +55,11 @@ class Supervisor:
         """``{name: "RUNNING" | "STARTING" | "BACKOFF" | "FATAL" | "STOPPED" | …}``; empty if not running."""
         return {str(info["name"]): str(info["statename"]) for info in self._ask("getAllProcessInfo") or ()}
 
+    def pid(self, name: str) -> int:
+        """Process id of a running component; 0 if it does not run."""
+        info = self._ask("getProcessInfo", name)
+        return int(info["pid"]) if isinstance(info, dict) else 0
+
     def stop(self) -> None:
         """Stop every process and the supervisor; then whatever was left over by an earlier kill."""
         if self._ask("shutdown") is not None:

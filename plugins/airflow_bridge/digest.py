@@ -21,7 +21,7 @@ def write_digest(platform: "PlatformHook", events: Sequence[Mapping[str, Any]]) 
     for event in events:
         row = finding_row(AgentCompleted.model_validate(event))
         rows[str(event["tenant"])][row["workflow_id"]] = row
-    reports = []
+    reports: list[str] = []
     for tenant, found in sorted(rows.items()):
         _upsert(platform, tenant, list(found.values()))
         reports.extend(_render(platform, tenant, day) for day in sorted({row["day"] for row in found.values()}))

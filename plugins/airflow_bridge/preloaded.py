@@ -8,8 +8,11 @@ import sys
 
 import great_expectations
 import great_expectations.expectations  # noqa: F401
+import pandas  # noqa: F401, ICN001
 import pyiceberg.catalog.sql  # noqa: F401
+import temporalio.client  # noqa: F401
 from airflow.__main__ import main
+from airflow.providers.amazon.aws.hooks import s3  # noqa: F401
 
 if __name__ == "__main__":
     sys.argv[0] = "airflow"

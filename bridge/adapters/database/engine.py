@@ -55,7 +55,7 @@ class Database:
 
     async def arun(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``run`` on a thread, for callers on an event loop."""
-        return await asyncio.to_thread(self.run, work, *args, **kwargs)
+        return await asyncio.to_thread(lambda: self.run(work, *args, **kwargs))
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision. Safe to run again."""

@@ -39,8 +39,8 @@ def _insert_once(session: Session, row: Table) -> bool:
     mapper = type(row).__mapper__
     values = {c.key: getattr(row, c.key) for c in mapper.column_attrs if getattr(row, c.key) is not None}
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(type(row)).values(**values).on_conflict_do_nothing()
-    return bool(session.connection().execute(statement).rowcount)
+    insert = dialect.insert(type(row)).values(**values).on_conflict_do_nothing()
+    return session.execute(insert.returning(*mapper.primary_key)).first() is not None
 
 
 def _emit(session: Session, fact: Fact, *, event_id: str, tenant: str, key: str, cause: str = "") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
+from pydantic import ValidationError
 
 from airflow_bridge.defaults import PLATFORM_CONN_ID, TEMPORAL_CONN_ID
 from airflow_bridge.failures import as_airflow
@@ -105,9 +106,9 @@ class AgentWorkflowOperator(BaseOperator):
                 input=values,
                 snapshots=self._snapshots(values, spec, platform),
             )
-        except ValueError as error:
-            problem = describe(error) if hasattr(error, "errors") else str(error)
-            raise Refused(Code.INVALID_REQUEST, f"the operator's parameters are not valid: {problem}") from error
+        except ValidationError as error:
+            problem = f"the operator's parameters are not valid: {describe(error)}"
+            raise Refused(Code.INVALID_REQUEST, problem) from error
 
     def _snapshots(self, values: Mapping[str, Any], spec: AgentSpec, platform: PlatformHook) -> tuple[SnapshotRef, ...]:
         if self.snapshots is not None:

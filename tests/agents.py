@@ -1,0 +1,88 @@
+"""An agent runtime for tests: a real worker on the stack's Temporal, with stand-ins for what lies beyond it."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from agent_workflows.adapters.model import ModelThinker
+from agent_workflows.adapters.offline_model import offline_model
+from agent_workflows.adapters.stores import SqlRunLedger, SqlTranscripts
+from agent_workflows.agents import DEFINITIONS
+from agent_workflows.ports import Snapshots, Thinker
+from agent_workflows.worker import Limits, Ports, build_worker
+from bridge.adapters.database import Database, ledger
+from bridge.adapters.temporal import TemporalAddress, TemporalAgents, connect
+from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentSpec, AgentStart, SnapshotRef
+from bridge.contracts.events import AgentCompleted
+
+DAY = "2013-04-16"
+
+
+class SmallSnapshots:
+    """A tenant with an outage of its own on a calm day."""
+
+    def read(self, snapshot: SnapshotRef) -> pa.Table:
+        hours = list(range(5, 23))
+        if snapshot.dataset == "departures":
+            rows = [
+                {"day": DAY, "origin": "JFK", "dest": "LAX", "hour": h, "cancelled": n < 2, "late": n == 2}
+                for h in hours
+                for n in range(4)
+            ]
+        elif snapshot.dataset == "market_hourly":
+            rows = [{"day": DAY, "origin": "JFK", "hour": h, "flights": 44, "cancelled": 2, "late": 2} for h in hours]
+        else:
+            calm = {"temp": 55.0, "wind_speed": 7.0, "wind_gust": None, "precip": 0.0, "visib": 10.0}
+            rows = [{"day": DAY, "origin": "JFK", "hour": h} | calm for h in range(24)]
+        return pa.Table.from_pylist(rows)
+
+
+@dataclass
+class Runtime:
+    agents: TemporalAgents
+    database: Database
+    spec: AgentSpec
+
+    async def completion(self, start: AgentStart) -> AgentCompleted:
+        """Start, and wait until the run has closed."""
+        await self.agents.start(start, self.spec)
+        return await self.agents.wait(start.workflow_id)
+
+    def recorded(self, start: AgentStart) -> AgentCompleted | None:
+        return self.database.run(ledger.find_completion, start.workflow_id)
+
+
+@asynccontextmanager
+async def agent_runtime(
+    address: TemporalAddress,
+    folder: Path,
+    *,
+    thinker: Thinker | None = None,
+    snapshots: Snapshots | None = None,
+    more_activities: Sequence[Callable[..., Any]] = (),
+) -> AsyncIterator[Runtime]:
+    """A worker on a queue of its own."""
+    queue = f"test-{uuid.uuid4().hex[:10]}"
+    database = Database(f"sqlite:///{folder / 'platform.db'}")
+    database.migrate()
+    client = await connect(address)
+    ports = Ports(
+        thinker=thinker or ModelThinker(offline_model(), counts_tokens=False),
+        transcripts=SqlTranscripts(database),
+        snapshots=snapshots or SmallSnapshots(),
+        ledger=SqlRunLedger(database),
+        agents=DEFINITIONS,
+    )
+    with ThreadPoolExecutor(8) as executor:
+        worker = build_worker(
+            client, ports, task_queue=queue, executor=executor, limits=Limits(activities=8), more_activities=more_activities
+        )
+        async with worker:
+            yield Runtime(TemporalAgents(client), database, replace(INVESTIGATE_DELAYS, queue=queue))
+    database.close()

@@ -1,0 +1,49 @@
+"""Every contracted name is served, and every workflow loads in the sandbox."""
+
+import inspect
+
+from temporalio import activity, workflow
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from agent_workflows.agents import DEFINITIONS
+from agent_workflows.worker import WORKFLOWS, Ports, activities, sandbox
+from bridge.contracts.agents import AGENTS, AgentStart
+
+
+def _ports() -> Ports:
+    nothing = None
+    return Ports(thinker=nothing, transcripts=nothing, snapshots=nothing, ledger=nothing, agents=DEFINITIONS)  # type: ignore[arg-type]
+
+
+def _activity_names() -> set[str]:
+    return {activity._Definition.must_from_callable(function).name or "" for function in activities(_ports())}
+
+
+def test_every_contracted_agent_has_its_workflow_and_definition() -> None:
+    served = {workflow._Definition.must_from_class(cls).name for cls in WORKFLOWS}
+
+    assert {spec.workflow for spec in AGENTS.values()} <= served
+    assert set(AGENTS) == set(DEFINITIONS)
+    assert all(DEFINITIONS[name].spec is spec for name, spec in AGENTS.items())
+
+
+def test_every_tool_is_an_activity() -> None:
+    tools = {tool.name for agent in DEFINITIONS.values() for tool in agent.tools}
+
+    assert tools <= _activity_names()
+    assert "decide" in _activity_names()
+
+
+def test_every_workflow_takes_the_one_start_command() -> None:
+    for cls in WORKFLOWS:
+        run = workflow._Definition.must_from_class(cls).run_fn
+        (parameter,) = list(inspect.signature(run).parameters.values())[1:]
+        assert parameter.annotation is AgentStart
+
+
+async def test_every_workflow_loads_in_the_sandbox() -> None:
+    runner = sandbox()
+
+    assert isinstance(runner, SandboxedWorkflowRunner)
+    for cls in WORKFLOWS:
+        runner.prepare_workflow(workflow._Definition.must_from_class(cls))

@@ -1,0 +1,180 @@
+"""The ledger's promises, on SQLite and on PostgreSQL."""
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from bridge.adapters.database import Database, ledger
+from bridge.adapters.database.models import Table
+from bridge.adapters.sql_ledger import resolve_snapshots
+from bridge.contracts.agents import INVESTIGATE_DELAYS
+from bridge.contracts.events import AgentAccepted, SnapshotPublished, Verdict
+from bridge.contracts.failures import Code, Refused, Unavailable
+from bridge.contracts.tenants import Tenant
+from tests.postgres import postgres_database
+from tests.samples import AA, NOW, completed, snapshots
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "postgresql":
+        yield from postgres_database(tmp_path)
+        return
+    database = Database(f"sqlite:///{tmp_path / 'platform.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_models(database: Database) -> None:
+    database.migrate()  # again: must change nothing
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        differences = [d for d in compare_metadata(context, Table.metadata) if "alembic_version" not in str(d)]
+
+    assert differences == []
+
+
+def test_tenants_are_created_changed_and_kept(database: Database) -> None:
+    first = database.run(ledger.apply_tenants, [AA])
+    second = database.run(ledger.apply_tenants, [AA])
+    third = database.run(ledger.apply_tenants, [Tenant(id="AA", name="American", weight=2)])
+
+    assert (first, second, third) == ({"AA": "created"}, {"AA": "unchanged"}, {"AA": "changed"})
+    assert database.run(ledger.find_tenant, "AA") == Tenant(id="AA", name="American", weight=2)
+    assert database.run(ledger.find_tenant, "ZZ") is None
+
+
+def test_a_run_completes_once_and_tells_once(database: Database) -> None:
+    first = database.run(ledger.record_completion, completed(), tenant="AA", cause="c1")
+    second = database.run(ledger.record_completion, completed(outcome="terminated"), tenant="AA")
+
+    ((_, topic, key, envelope),) = database.run(ledger.waiting_events, 10)
+    assert (first, second) == (True, False)
+    assert (topic, key) == ("agents.lifecycle.v1", "AA/investigate_delays/r1")
+    assert (envelope.id, envelope.tenant, envelope.cause) == ("AA/investigate_delays/r1#completed", "AA", "c1")
+    assert database.run(ledger.find_completion, "AA/investigate_delays/r1") == completed()
+
+
+def test_of_many_writers_of_one_completion_one_wins(database: Database) -> None:
+    won: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: won.append(database.run(ledger.record_completion, completed(), tenant="AA")))
+        for _ in range(8)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(won) == [False] * 7 + [True]
+    assert len(database.run(ledger.waiting_events, 10)) == 1
+
+
+def test_a_decision_and_its_event_are_written_together_or_not_at_all(database: Database) -> None:
+    def decide_and_die(session: Any) -> None:
+        ledger.record_completion(session, completed(), tenant="AA")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        database.run(decide_and_die)
+
+    assert database.run(ledger.find_completion, "AA/investigate_delays/r1") is None
+    assert database.run(ledger.waiting_events, 10) == []
+
+
+def test_events_wait_in_the_order_they_were_decided(database: Database) -> None:
+    runs = [f"AA/investigate_delays/r{number}" for number in range(5)]
+    for run in runs:
+        database.run(ledger.record_completion, completed(run), tenant="AA")
+
+    waiting = database.run(ledger.waiting_events, 3)
+    database.run(ledger.mark_published, [seq for seq, _, _, _ in waiting])
+    rest = database.run(ledger.waiting_events, 10)
+
+    assert [key for _, _, key, _ in waiting] == runs[:3]
+    assert [key for _, _, key, _ in rest] == runs[3:]
+
+
+def test_missing_completions_are_found(database: Database) -> None:
+    database.run(ledger.record_completion, completed(), tenant="AA")
+
+    missing = database.run(ledger.missing_completions, ["AA/investigate_delays/r1", "AA/investigate_delays/r2"])
+
+    assert missing == {"AA/investigate_delays/r2"}
+
+
+def test_an_accepted_request_is_known_and_told_once(database: Database) -> None:
+    run = AgentAccepted(workflow_id="AA/a/r1", agent="a", request_id="r1", started_by="kafka")
+
+    new = [database.run(ledger.record_accepted, run, tenant="AA", event_id="e1") for _ in range(2)]
+
+    assert new == [True, False]
+    assert database.run(ledger.is_accepted, "AA/a/r1")
+    assert len(database.run(ledger.waiting_events, 10)) == 1
+
+
+def _publish(database: Database, *, tenant: str, position: int, snapshot_id: int) -> None:
+    ref = snapshots(tenant)[position].model_copy(update={"snapshot_id": snapshot_id, "tag": f"t{snapshot_id}"})
+    published = SnapshotPublished(day=dt.date(2013, 4, 16), rows=3, snapshot=ref, verdict="v")
+    assert database.run(ledger.record_publication, published)
+    assert not database.run(ledger.record_publication, published)
+
+
+def test_the_newest_publication_of_the_day_is_pinned_with_its_references(database: Database) -> None:
+    _publish(database, tenant="AA", position=0, snapshot_id=1)
+    _publish(database, tenant="AA", position=0, snapshot_id=2**62)
+    _publish(database, tenant="AA", position=1, snapshot_id=3)
+
+    found = database.run(resolve_snapshots, tenant="AA", spec=INVESTIGATE_DELAYS, request={"day": "2013-04-16"})
+
+    assert [(ref.dataset, ref.snapshot_id) for ref in found] == [("departures", 2**62), ("market_hourly", 3)]
+
+
+def test_another_tenants_publication_is_never_found(database: Database) -> None:
+    _publish(database, tenant="UA", position=0, snapshot_id=1)
+
+    with pytest.raises(Refused) as refused:
+        database.run(resolve_snapshots, tenant="AA", spec=INVESTIGATE_DELAYS, request={"day": "2013-04-16"})
+
+    assert refused.value.code is Code.NOT_PUBLISHED
+
+
+def test_a_verdict_is_recorded_and_told_once(database: Database) -> None:
+    verdict = Verdict(
+        id="v1", tenant="AA", dataset="departures", day=dt.date(2013, 4, 16), snapshot_id=2**62, suite="departures",
+        passed=False, rows=3, critical=1, warnings=0, reasons=("critical: x",), decided_at=NOW,
+    )  # fmt: skip
+
+    new = [database.run(ledger.record_verdict, verdict) for _ in range(2)]
+
+    assert new == [True, False]
+    assert database.run(ledger.list_verdicts, tenant="AA") == (verdict,)
+    assert database.run(ledger.list_verdicts, tenant="UA") == ()
+
+
+def test_a_turn_is_kept_as_first_written_and_a_step_counts_its_finishes(database: Database) -> None:
+    for decision in ("first", "second"):
+        database.run(ledger.append_turn, run="r", version=0, tenant="AA", messages=b"m", decision=decision)
+        database.run(ledger.record_step, run="r", step="1-decide", tenant="AA", kind="model", milliseconds=5)
+
+    assert database.run(ledger.load_transcript, "r") == [(0, b"m", "first")]
+    assert database.run(ledger.list_steps, "r") == [("1-decide", "model", 2, 5)]
+
+
+def test_a_wrong_url_is_refused_and_an_absent_server_is_unavailable() -> None:
+    with pytest.raises(Refused, match="platform database URL"):
+        Database("what is this")
+    with pytest.raises(Unavailable) as unavailable:
+        Database("postgresql://me:secret@127.0.0.1:1/none").run(ledger.list_tenants)
+    assert "secret" not in str(unavailable.value)
