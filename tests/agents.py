@@ -1,5 +1,6 @@
 """An agent runtime for tests: a real worker on the stack's Temporal, with stand-ins for what lies beyond it."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentSpec, AgentStart, S
 from bridge.contracts.events import AgentCompleted
 
 DAY = "2013-04-16"
+PATIENCE_SECONDS = 60
 
 
 class SmallSnapshots:
@@ -52,7 +54,7 @@ class Runtime:
     async def completion(self, start: AgentStart) -> AgentCompleted:
         """Start, and wait until the run has closed."""
         await self.agents.start(start, self.spec)
-        return await self.agents.wait(start.workflow_id)
+        return await asyncio.wait_for(self.agents.wait(start.workflow_id), PATIENCE_SECONDS)
 
     def recorded(self, start: AgentStart) -> AgentCompleted | None:
         return self.database.run(ledger.find_completion, start.workflow_id)
@@ -81,7 +83,12 @@ async def agent_runtime(
     )
     with ThreadPoolExecutor(8) as executor:
         worker = build_worker(
-            client, ports, task_queue=queue, executor=executor, limits=Limits(activities=8), more_activities=more_activities
+            client,
+            ports,
+            task_queue=queue,
+            executor=executor,
+            limits=Limits(activities=8),
+            more_activities=more_activities,
         )
         async with worker:
             yield Runtime(TemporalAgents(client), database, replace(INVESTIGATE_DELAYS, queue=queue))

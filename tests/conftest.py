@@ -29,4 +29,3 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from tests.servers import running_stack
 
     yield from running_stack(tmp_path_factory.mktemp("stack"))
-

@@ -19,7 +19,9 @@ def requested(**changes: Any) -> Envelope:
 
 def snapshots(tenant: str = "AA") -> tuple[SnapshotRef, ...]:
     def ref(owner: str, dataset: str) -> SnapshotRef:
-        return SnapshotRef(tenant=owner, dataset=dataset, table=f"tenant_{owner.lower()}.{dataset}", snapshot_id=7, tag="t")
+        return SnapshotRef(
+            tenant=owner, dataset=dataset, table=f"tenant_{owner.lower()}.{dataset}", snapshot_id=7, tag="t"
+        )
 
     return (ref(tenant, "departures"), ref("platform", "market_hourly"), ref("platform", "weather_hourly"))
 

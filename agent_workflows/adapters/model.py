@@ -15,7 +15,6 @@ from pydantic_ai.messages import (
     ModelRequest,
     ModelRequestPart,
     ModelResponse,
-    RetryPromptPart,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
@@ -72,7 +71,7 @@ def _outcome_part(outcome: ToolOutcome) -> ModelRequestPart:
         return ToolReturnPart(tool_name=outcome.tool, content=outcome.figures, tool_call_id=outcome.id)
     if not outcome.id:
         return UserPromptPart(outcome.problem)
-    return RetryPromptPart(outcome.problem, tool_name=outcome.tool, tool_call_id=outcome.id)
+    return ToolReturnPart(tool_name=outcome.tool, content=outcome.problem, tool_call_id=outcome.id, outcome="retried")
 
 
 def _parameters(agent: Agent) -> ModelRequestParameters:

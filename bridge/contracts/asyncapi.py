@@ -20,7 +20,7 @@ def document() -> dict[str, Any]:
     channels = {
         topic: {
             "address": topic,
-            "messages": {c.__name__: _ref("messages", c.__name__) for c in CONTRACTS if c.TOPIC == topic},
+            "messages": {c.__name__: _ref("messages", c.__name__) for c in CONTRACTS if topic == c.TOPIC},
             "bindings": {"kafka": {"bindingVersion": "0.5.0", "topic": topic}},
         }
         for topic in names.TOPICS
@@ -54,7 +54,9 @@ def _message(contract: type[Any]) -> dict[str, Any]:
         "name": contract.TYPE,
         "summary": (contract.__doc__ or "").strip().splitlines()[0],
         "traits": [_ref("messageTraits", "cloudEvent")],
-        "payload": contract.model_json_schema(ref_template=f"#/components/messages/{contract.__name__}/payload/$defs/{{model}}"),
+        "payload": contract.model_json_schema(
+            ref_template=f"#/components/messages/{contract.__name__}/payload/$defs/{{model}}"
+        ),
     }
 
 

@@ -5,7 +5,12 @@ import sys
 
 import pytest
 
-MODULES = ("bridge.contracts.asyncapi", "bridge.handlers", "agent_workflows.agents", "agent_workflows.workflows.investigate_delays")
+MODULES = (
+    "bridge.contracts.asyncapi",
+    "bridge.handlers",
+    "agent_workflows.agents",
+    "agent_workflows.workflows.investigate_delays",
+)
 HEAVY = ("great_expectations", "pyiceberg", "pandas", "pyarrow", "kafka", "pydantic_ai", "duckdb", "boto3")
 
 

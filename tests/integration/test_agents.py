@@ -191,10 +191,11 @@ async def test_a_run_out_of_time_is_found_and_completed(stack: Any, tmp_path: Pa
 
 async def test_a_finished_model_call_is_answered_from_the_transcript(stack: Any, tmp_path: Path) -> None:
     """As after a crash between the model's answer and Temporal's record of it."""
+    from temporalio.testing import ActivityEnvironment
+
     from agent_workflows.activities.think import Think
     from agent_workflows.adapters.stores import SqlTranscripts
     from agent_workflows.agents import DEFINITIONS
-    from temporalio.testing import ActivityEnvironment
 
     asked = 0
 

@@ -32,7 +32,14 @@ def _says(*calls: tuple[str, Any]) -> tuple[int, Any]:
     message = {"role": "assistant", "content": None, "tool_calls": parts}
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
     choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
-    return 200, {"id": "x", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice], "usage": usage}
+    return 200, {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 class Script(ThreadingHTTPServer):
@@ -91,7 +98,9 @@ async def test_an_openai_compatible_endpoint_runs_the_same_agent(stack: Any, scr
     assert [m["role"] for m in second["messages"]][-2:] == ["tool", "tool"]
 
 
-async def test_wrong_calls_go_back_to_the_model_and_never_into_a_tool(stack: Any, script: Script, tmp_path: Path) -> None:
+async def test_wrong_calls_go_back_to_the_model_and_never_into_a_tool(
+    stack: Any, script: Script, tmp_path: Path
+) -> None:
     script.answers = [
         _says(("tenant_rates", {"by": "pilot"}), ("drop_tables", {})),
         _says(("final_result", {"cause": "gremlins"})),

@@ -85,7 +85,9 @@ def test_a_damaged_day_stays_unpublished_and_says_why(platform: Platform) -> Non
     head = platform.lakehouse.read_head("VX", names.DEPARTURES)
     assert head is not None
     assert head.num_rows == 0
-    assert platform.database.run(ledger.find_snapshot, tenant="VX", dataset="departures", day=_day("2013-03-06")) is None
+    assert (
+        platform.database.run(ledger.find_snapshot, tenant="VX", dataset="departures", day=_day("2013-03-06")) is None
+    )
 
 
 def _day(text: str) -> Any:
@@ -242,6 +244,4 @@ def test_a_snapshot_that_never_was_is_refused(platform: Platform) -> None:
     with pytest.raises(Refused):
         platform.lakehouse.read(ref.table, 42)
     with pytest.raises(Refused):
-        platform.lakehouse.publish(
-            Audit("tenant_vx.nothing", "b", 1, 1, 1), tenant="VX", dataset="nothing", tag="t"
-        )
+        platform.lakehouse.publish(Audit("tenant_vx.nothing", "b", 1, 1, 1), tenant="VX", dataset="nothing", tag="t")

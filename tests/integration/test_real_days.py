@@ -27,7 +27,9 @@ LARGE = ("9E", "AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN")
 
 
 @pytest.fixture(scope="module")
-def published(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, dict[tuple[str, str], Any]]]:
+def published(
+    stack: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Platform, dict[tuple[str, str], Any]]]:
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('real') / 'platform.db'}")
     database.migrate()
     tenants = [t.id for t in read_tenants(REPOSITORY / "infra" / "tenants.yaml")]

@@ -28,14 +28,26 @@ CASES = (
     Case("ordinary", _figures(Rates(100, 1, 6), Rates(800, 10, 60), CALM), Cause.NONE, Severity.NONE),
     Case("own outage", _figures(Rates(90, 20, 30), Rates(800, 15, 60), CALM), Cause.CARRIER, Severity.SEVERE),
     Case("storm", _figures(Rates(90, 50, 5), Rates(800, 400, 40), STORM), Cause.WEATHER, Severity.SEVERE),
-    Case("own outage in a storm for all", _figures(Rates(90, 70, 5), Rates(800, 240, 40), STORM), Cause.WEATHER, Severity.SEVERE),
-    Case("all late, fair weather", _figures(Rates(90, 5, 25), Rates(800, 40, 200), CALM), Cause.AIRPORT, Severity.MAJOR),
+    Case(
+        "own outage in a storm for all",
+        _figures(Rates(90, 70, 5), Rates(800, 240, 40), STORM),
+        Cause.WEATHER,
+        Severity.SEVERE,
+    ),
+    Case(
+        "all late, fair weather", _figures(Rates(90, 5, 25), Rates(800, 40, 200), CALM), Cause.AIRPORT, Severity.MAJOR
+    ),
     Case("two flights, one lost", _figures(Rates(2, 1, 0), Rates(800, 10, 60), CALM), Cause.NONE, Severity.NONE),
     Case("one flight", _figures(Rates(1, 0, 0), Rates(800, 400, 60), STORM), Cause.NONE, Severity.NONE),
     Case("no flights", _figures(Rates(0, 0, 0), Rates(800, 10, 60), CALM), Cause.NONE, Severity.NONE),
     Case("no market", _figures(Rates(90, 20, 30), Rates(0, 0, 0), CALM), Cause.CARRIER, Severity.SEVERE),
-    Case("as bad as every day", _figures(Rates(90, 5, 15), Rates(800, 10, 60), CALM, Rates(2000, 100, 400)), Cause.NONE, Severity.NONE),
-)  # fmt: skip
+    Case(
+        "as bad as every day",
+        _figures(Rates(90, 5, 15), Rates(800, 10, 60), CALM, Rates(2000, 100, 400)),
+        Cause.NONE,
+        Severity.NONE,
+    ),
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

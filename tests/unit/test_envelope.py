@@ -23,7 +23,13 @@ def test_what_is_encoded_is_decoded() -> None:
 
 
 def test_plain_json_is_a_request() -> None:
-    body = {"id": "x1", "tenant": "UA", "agent": "investigate_delays", "request_id": "r9", "input": {"day": "2013-02-08"}}
+    body = {
+        "id": "x1",
+        "tenant": "UA",
+        "agent": "investigate_delays",
+        "request_id": "r9",
+        "input": {"day": "2013-02-08"},
+    }
 
     event = decode(_record(json.dumps(body).encode()))
 
