@@ -11,6 +11,7 @@ import datetime as dt
 import queue
 import random
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,6 +38,9 @@ PAUSED = Gauge("tandem_bridge_paused", "1 while partitions are paused", ["topic"
 Handler = Callable[[Envelope], Awaitable[str]]
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_MOST: Final = 5.0
+UNASSIGNED_FIRST: Final = 5.0
+UNASSIGNED_MOST: Final = 300.0
+"""A member without partitions joins again after a while: a leader that knew no partitions hands out none, for ever."""
 BUGS_TRIED: Final = 5
 """An error we have no name for is tried this often, then parked: it may be the record's doing."""
 
@@ -83,7 +87,7 @@ class Consumer:
     # -- the consumer's thread ------------------------------------------------------------------------------
 
     def _own_consumer(self, loop: asyncio.AbstractEventLoop) -> None:
-        backoff = BACKOFF_FIRST
+        backoff, patience = BACKOFF_FIRST, UNASSIGNED_FIRST
         while not self._stopping.is_set():
             try:
                 consumer = open_consumer(self.address, topic=self.subscription.topic, group=self.subscription.group)
@@ -94,10 +98,18 @@ class Consumer:
                 continue
             backoff = BACKOFF_FIRST
             self._progress.clear()
+            idle_since = time.monotonic()
             try:
                 while not self._stopping.is_set():
                     self._turn(consumer, loop)
-                self._drain(consumer)
+                    if self.assigned:
+                        idle_since, patience = time.monotonic(), UNASSIGNED_FIRST
+                    elif time.monotonic() - idle_since > patience:
+                        patience = min(patience * 2, UNASSIGNED_MOST)
+                        log.warning("kafka.unassigned", topic=self.subscription.topic, reason="joining again")
+                        break
+                else:
+                    self._drain(consumer)
             except KafkaError as error:
                 log.warning("kafka.consumer_restarts", topic=self.subscription.topic, reason=repr(error))
                 self._stopping.wait(BACKOFF_FIRST)

@@ -21,15 +21,18 @@ class AirflowApi:
         self._token = ""
         self._assets: dict[str, int] = {}
         self._login = asyncio.Lock()
+        self._emitting = asyncio.Lock()
+        """Airflow 3.3's API server locks itself up, for minutes, over asset events posted side by side."""
 
     async def emit(self, *, asset: str, partition: str, extra: Mapping[str, Any]) -> None:
-        asset_id = await self._asset_id(asset)
-        body = {"asset_id": asset_id, "partition_key": partition, "extra": dict(extra)}
-        try:
-            await self.call("POST", "/api/v2/assets/events", json=body)
-        except Unavailable:
-            self._assets.pop(asset, None)  # the id may have been another database's
-            raise
+        async with self._emitting:
+            asset_id = await self._asset_id(asset)
+            body = {"asset_id": asset_id, "partition_key": partition, "extra": dict(extra)}
+            try:
+                await self.call("POST", "/api/v2/assets/events", json=body)
+            except Unavailable:
+                self._assets.pop(asset, None)  # the id may have been another database's
+                raise
 
     async def call(self, method: str, path: str, **options: Any) -> Any:
         """The JSON answer; raises ``Unavailable`` for anything but a 2xx."""

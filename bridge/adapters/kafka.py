@@ -86,6 +86,9 @@ def open_consumer(address: KafkaAddress, *, topic: str, group: str) -> Any:
             heartbeat_interval_ms=2_000,
             reconnect_backoff_max_ms=1_000,
         )
+        if not consumer.partitions_for_topic(topic):
+            consumer.close()
+            raise Unavailable(f"Kafka at {address.bootstrap_servers} does not know topic {topic!r} yet")
         consumer.subscribe([topic])
     except KafkaError as error:
         raise Unavailable(f"Kafka at {address.bootstrap_servers} does not answer: {error!r}") from error

@@ -38,9 +38,9 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tandem events",
             "version": "1.0.0",
-            "description": "CloudEvents 1.0 on Kafka. Written in binary mode; read in binary, structured and plain JSON. "
-            "The event id is stable over retries and is the dedupe key. What cannot be served goes to the topic's "
-            f"dead-letter topic, named with {names.DEAD_SUFFIX!r} at its end.",
+            "description": "CloudEvents 1.0 on Kafka. Written in binary mode; read in binary, structured and plain "
+            "JSON. The event id is stable over retries and is the dedupe key. What cannot be served goes to the topic"
+            f" plus {names.DEAD_SUFFIX!r}, its dead-letter topic.",
         },
         "defaultContentType": "application/json",
         "channels": channels,
@@ -50,13 +50,12 @@ def document() -> dict[str, Any]:
 
 
 def _message(contract: type[Any]) -> dict[str, Any]:
+    definitions = f"#/components/messages/{contract.__name__}/payload/$defs/{{model}}"
     return {
         "name": contract.TYPE,
         "summary": (contract.__doc__ or "").strip().splitlines()[0],
         "traits": [_ref("messageTraits", "cloudEvent")],
-        "payload": contract.model_json_schema(
-            ref_template=f"#/components/messages/{contract.__name__}/payload/$defs/{{model}}"
-        ),
+        "payload": contract.model_json_schema(ref_template=definitions),
     }
 
 

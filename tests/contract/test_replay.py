@@ -3,6 +3,7 @@
 A new release adds a history: ``python -m tests.contract.record WORKFLOW_ID`` on a running stack.
 """
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
 async def test_a_recorded_history_replays(file: Path) -> None:
+    history = await asyncio.to_thread(file.read_text)
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
@@ -25,7 +27,7 @@ async def test_a_recorded_history_replays(file: Path) -> None:
         interceptors=[AgentInterceptor(None)],  # type: ignore[arg-type]  # a replay runs no activity
     )
 
-    await replayer.replay_workflow(WorkflowHistory.from_json("AA/investigate_delays/r", file.read_text()))
+    await replayer.replay_workflow(WorkflowHistory.from_json("AA/investigate_delays/r", history))
 
 
 def test_there_is_a_history_of_every_released_workflow() -> None:

@@ -1,0 +1,49 @@
+"""The same model and tool calls as ``investigate_delays``, without our layers: what the SDK alone costs."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import activity, workflow
+
+with workflow.unsafe.imports_passed_through():
+    from agent_workflows.activities.messages import Decision, ToolCall, ToolOutcome, ToolRequest, Turn
+    from agent_workflows.adapters.model import ModelThinker
+    from agent_workflows.agents import DEFINITIONS
+    from bridge.contracts.agents import AgentStart
+
+MINUTE = timedelta(minutes=1)
+
+
+class BareThink:
+    """The model call with its transcript in memory."""
+
+    def __init__(self, thinker: ModelThinker) -> None:
+        self._thinker = thinker
+        self._transcripts: dict[str, list[bytes]] = {}
+
+    @activity.defn(name="decide")
+    async def decide(self, turn: Turn) -> Decision:
+        past = self._transcripts.setdefault(turn.run, [])
+        decision, added = await self._thinker.decide(DEFINITIONS[turn.start.agent], turn, past)
+        past.append(added)
+        return decision
+
+
+@workflow.defn(name="BareInvestigation")
+class BareInvestigation:
+    @workflow.run
+    async def run(self, start: AgentStart) -> dict[str, object]:
+        outcomes: tuple[ToolOutcome, ...] = ()
+        for version in range(3):
+            turn = Turn(start=start, run=workflow.info().workflow_id, version=version, outcomes=outcomes)
+            decision = await workflow.execute_activity(
+                "decide", turn, result_type=Decision, start_to_close_timeout=MINUTE
+            )
+            outcomes = tuple(await asyncio.gather(*(self._call(start, call) for call in decision.calls)))
+        return decision.output or {}
+
+    async def _call(self, start: AgentStart, call: ToolCall) -> ToolOutcome:
+        figures = await workflow.execute_activity(
+            call.tool, ToolRequest(start=start, call=call), result_type=dict, start_to_close_timeout=MINUTE
+        )
+        return ToolOutcome(id=call.id, tool=call.tool, figures=figures)
