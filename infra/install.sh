@@ -49,6 +49,8 @@ say "Creating .venv with $("$python" --version)"
 "$python" -m venv --clear .venv
 say "Installing packages (about 240, pinned in constraints.txt)"
 .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
-.venv/bin/uv pip install -q --python .venv/bin/python -c constraints.txt -e '.[dev]'
+certificates=--no-system-certs
+[ -f /etc/ssl/certs/ca-certificates.crt ] && certificates=--system-certs # also those of a company's proxy
+.venv/bin/uv pip install -q "$certificates" --python .venv/bin/python -c constraints.txt -e '.[dev]'
 printf '%s' "$wanted" >"$stamp"
 say "Installed."
