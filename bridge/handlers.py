@@ -71,7 +71,10 @@ class StartAgents:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceCompletions:
-    """Kafka out: a completion becomes an asset event of its tenant; a repeat does nothing.
+    """Kafka out: a completion becomes an asset event; a repeat does nothing.
+
+    Its partition key is the workflow id, which begins with the tenant: Airflow merges events that share a key,
+    and while it makes a run of them it can lose the newest.
 
     If the process dies between Airflow's answer and our record of it, the event is sent again: consumers of
     the asset key their effect on ``workflow_id``.
@@ -88,7 +91,7 @@ class AnnounceCompletions:
         if await self.ledger.is_delivered(event.id, AIRFLOW):
             return "duplicate"
         extra = completed.model_dump(mode="json") | {"tenant": event.tenant, "event_id": event.id}
-        await self.assets.emit(asset=names.COMPLETED_ASSET, partition=event.tenant, extra=extra)
+        await self.assets.emit(asset=names.COMPLETED_ASSET, partition=completed.workflow_id, extra=extra)
         await self.ledger.record_delivery(event.id, AIRFLOW, event.tenant)
         log.info("completion.delivered", tenant=event.tenant, workflow_id=completed.workflow_id, cause=event.id)
         return "delivered"

@@ -9,7 +9,7 @@ from bridge.contracts import names
 
 
 @dag(
-    schedule=PartitionedAssetTimetable(assets=Asset(names.COMPLETED_ASSET)),  # one partition a tenant
+    schedule=PartitionedAssetTimetable(assets=Asset(names.COMPLETED_ASSET)),  # one partition an agent run
     start_date=dt.datetime(2013, 1, 1, tzinfo=dt.UTC),
     catchup=False,
     max_active_runs=4,

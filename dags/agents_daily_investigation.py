@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import Asset, dag, task
+from airflow.sdk import Asset, PartitionedAssetTimetable, dag, task
 
 from airflow_bridge.operators.agent import AgentWorkflowOperator
 from bridge.contracts import names
@@ -11,7 +11,7 @@ from bridge.contracts.agents import INVESTIGATE_DELAYS
 
 
 @dag(
-    schedule=[Asset(names.FEATURES_ASSET)],
+    schedule=PartitionedAssetTimetable(assets=Asset(names.FEATURES_ASSET)),  # one partition a publication
     start_date=dt.datetime(2013, 1, 1, tzinfo=dt.UTC),
     catchup=False,
     max_active_runs=8,

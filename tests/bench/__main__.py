@@ -167,7 +167,7 @@ async def _downstream(stack: Stack) -> tuple[list[float], list[float]]:
                 await database.arun(ledger.record_completion, run, tenant="AA")
             else:
                 extra = run.model_dump(mode="json") | {"tenant": "AA"}
-                await airflow.emit(asset=names.COMPLETED_ASSET, partition="AA", extra=extra)
+                await airflow.emit(asset=names.COMPLETED_ASSET, partition=run.workflow_id, extra=extra)
             seconds = await _seconds_until_digest(airflow, before, asked)
             if number:
                 samples.append(seconds)

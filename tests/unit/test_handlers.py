@@ -100,7 +100,7 @@ async def test_a_completion_seen_twice_is_announced_once() -> None:
 
     assert outcomes == ["delivered", "duplicate"]
     ((asset, partition, extra),) = assets.emitted
-    assert (asset, partition, extra["workflow_id"]) == ("agents.completed", "AA", "AA/investigate_delays/r1")
+    assert (asset, partition, extra["workflow_id"]) == ("agents.completed", *["AA/investigate_delays/r1"] * 2)
 
 
 async def test_a_completion_is_not_delivered_while_airflow_is_down() -> None:

@@ -13,6 +13,7 @@ from airflow_bridge.digest import write_digest
 from airflow_bridge.failures import as_airflow
 from airflow_bridge.hooks.platform import PlatformHook
 from airflow_bridge.links import QualityReportLink
+from airflow_bridge.requests import publication_key
 
 
 class _PlatformOperator(BaseOperator):
@@ -82,7 +83,9 @@ class PublishDeparturesOperator(_PlatformOperator):
         with as_airflow():
             published = publishing.publish_departures(platform, dict(self.audited))
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = published
+            event = context["outlet_events"][outlet]
+            event.extra = published
+            event.add_partitions(publication_key(published["tenant"], published["day"], published["verdict"]))
         return published
 
 
