@@ -32,7 +32,7 @@ def flights_daily_ingest() -> None:
         return chosen_tenants((params or {}).get("tenants"))
 
     chosen = tenants()
-    references = PublishReferencesOperator(task_id="references", tenants=chosen)
+    references = PublishReferencesOperator(task_id="references")
 
     @task_group
     def tenant_day(tenant: str) -> None:

@@ -82,10 +82,15 @@ def publish_departures(platform: "PlatformHook", audited: dict[str, Any]) -> dic
     }
 
 
-def publish_references(platform: "PlatformHook", *, tenants: Sequence[str], day: str, run: str) -> dict[str, Any]:
-    """Judge and publish what all tenants share: the market's counts and the weather. Names no tenant."""
+def publish_references(platform: "PlatformHook", *, day: str, run: str) -> dict[str, Any]:
+    """Judge and publish what all tenants share: the counts of all carriers together, and the weather.
+
+    Returns which were published, and whose files could not be counted and why.
+    """
+    from bridge.adapters.database import ledger  # noqa: PLC0415
+
     frames, left_out = [], []
-    for tenant in tenants:
+    for tenant in [declared.id for declared in platform.database.run(ledger.list_tenants)]:
         frame, problem = _market_part(platform, tenant, day)
         if problem:
             left_out.append(problem)

@@ -214,10 +214,13 @@ def test_a_report_shows_no_raw_value_no_other_tenant_and_loads_nothing(platform:
 def test_the_market_leaves_out_what_cannot_be_counted_and_names_no_carrier(platform: Any) -> None:
     load_days(platform.objects, ["2013-03-15"], ["UA", "DL", "VX"], {"2013-03-15": "DL"})
 
-    told = publishing.publish_references(platform, tenants=["UA", "DL", "VX", "HA"], day="2013-03-15", run="r1")
+    told = publishing.publish_references(platform, day="2013-03-15", run="r1")
 
     assert told["published"] == {names.MARKET: True, names.WEATHER: True}
-    assert [line.split(":")[0] for line in told["left_out"]] == ["DL", "HA"]
+    left_out = dict(line.split(": ") for line in told["left_out"])
+    assert left_out["DL"] == "the raw file does not have the expected columns"
+    assert left_out["HA"] == "raw_file_missing"
+    assert not {"UA", "VX"} & set(left_out)
     market = platform.lakehouse.read_head(names.PLATFORM_TENANT, names.MARKET)
     assert market.column_names == ["day", "origin", "hour", "flights", "cancelled", "late"]
 

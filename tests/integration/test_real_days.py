@@ -38,7 +38,7 @@ def published(
     load_days(platform.objects, [OUTAGE, STORM], tenants, {})
     events = {}
     for day in (OUTAGE, STORM):
-        publishing.publish_references(platform, tenants=tenants, day=day, run="r")
+        publishing.publish_references(platform, day=day, run="r")
         for tenant in tenants:
             try:
                 audited = publishing.audit_departures(platform, tenant=tenant, day=day, run="r")

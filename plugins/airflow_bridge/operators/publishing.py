@@ -90,21 +90,18 @@ class PublishDeparturesOperator(_PlatformOperator):
 
 
 class PublishReferencesOperator(_PlatformOperator):
-    """Publish the day's market counts and weather, which every tenant may read."""
+    """Publish the day's market counts, of all declared tenants, and weather, which every tenant may read."""
 
-    template_fields: Sequence[str] = ("tenants", "day")
+    template_fields: Sequence[str] = ("day",)
     ui_color = "#e6ecf5"
 
-    def __init__(self, *, tenants: Sequence[str], day: str = "{{ ds }}", **kwargs: Any) -> None:
+    def __init__(self, *, day: str = "{{ ds }}", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.tenants = tenants
         self.day = day
 
     def execute(self, context: Any) -> dict[str, Any]:
         with as_airflow():
-            return publishing.publish_references(
-                self.platform, tenants=list(self.tenants), day=self.day, run=_run_name(context["ti"].run_id)
-            )
+            return publishing.publish_references(self.platform, day=self.day, run=_run_name(context["ti"].run_id))
 
 
 class DigestOperator(_PlatformOperator):
