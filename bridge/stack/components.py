@@ -82,6 +82,7 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     }
     own = {
         "TANDEM_STACK": str(plan.home),
+        "SPT_NOENV": "1",  # processes that rename themselves keep the line above readable: strays are found by it
         "TANDEM_DATABASE_URL": plan.database_url,
         "TANDEM_TEMPORAL_ADDRESS": plan.address("temporal"),
         "TANDEM_TEMPORAL_UI_URL": plan.url("temporal_ui"),
