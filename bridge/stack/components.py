@@ -125,9 +125,11 @@ def prepare(plan: Layout) -> None:
 
 def postgres_runs() -> bool:
     """PostgreSQL refuses to run as root; a user namespace lets it, where the kernel allows one."""
-    return (
-        os.geteuid() != 0 or subprocess.run(["unshare", "-U", "true"], capture_output=True, check=False).returncode == 0
-    )
+    if os.geteuid() != 0:
+        return True
+    if not shutil.which("unshare"):
+        return False
+    return subprocess.run(["unshare", "-U", "true"], capture_output=True, check=False).returncode == 0
 
 
 def choose_broker() -> str:
