@@ -1,6 +1,7 @@
 """What every agent shares, kept out of agent code: one completion per run, a count of finished calls, logs."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -18,7 +19,7 @@ from temporalio.worker import (
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
     from agent_workflows.activities.complete import RECORD_COMPLETION
-    from agent_workflows.activities.messages import CompletionRecord
+    from agent_workflows.activities.messages import CompletionRecord, ToolRequest, Turn
     from agent_workflows.ports import RunLedger
     from bridge.adapters.temporal import describe_failure
     from bridge.contracts.agents import AgentResult, AgentStart
@@ -53,7 +54,12 @@ class _CountSteps(ActivityInboundInterceptor):
         info = activity.info()
         began = time.monotonic()
         workflow_id = info.workflow_id or ""
-        fields = {"workflow_id": workflow_id, "tenant": workflow_id.split("/", 1)[0], "attempt": info.attempt}
+        fields = {
+            "workflow_id": workflow_id,
+            "tenant": workflow_id.split("/", 1)[0],
+            "cause": _cause(input.args),
+            "attempt": info.attempt,
+        }
         try:
             result = await super().execute_activity(input)
         except Exception as error:
@@ -71,6 +77,16 @@ class _CountSteps(ActivityInboundInterceptor):
         )
         log.info("step.finished", step=info.activity_type, milliseconds=milliseconds, **fields)
         return result
+
+
+def _cause(arguments: Sequence[Any]) -> str:
+    """What led to the run, from whichever message of ours the activity was given."""
+    for argument in arguments:
+        if isinstance(argument, Turn | ToolRequest):
+            return argument.start.cause
+        if isinstance(argument, CompletionRecord):
+            return argument.cause
+    return ""
 
 
 class _Complete(WorkflowInboundInterceptor):

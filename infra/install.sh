@@ -51,6 +51,7 @@ say "Installing packages (about 240, pinned in constraints.txt)"
 .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
 certificates=--no-system-certs
 [ -f /etc/ssl/certs/ca-certificates.crt ] && certificates=--system-certs # also those of a company's proxy
-.venv/bin/uv pip install -q "$certificates" --python .venv/bin/python -c constraints.txt -e '.[dev]'
+.venv/bin/uv pip install "$certificates" --python .venv/bin/python -c constraints.txt -e '.[dev]' \
+    2> >(grep -v '^ [+~-] ' >&2)
 printf '%s' "$wanted" >"$stamp"
 say "Installed."

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_bridge.defaults import REWATCH_SECONDS
@@ -43,8 +44,24 @@ class AgentWorkflowTrigger(BaseTrigger):
                 yield TriggerEvent({"completed": completed.model_dump(mode="json")})
                 return
 
+    def _is_still_waiting(self) -> bool:
+        ti = self.task_instance
+        if ti is None:  # outside Airflow's triggerer nobody else can be waiting
+            return False
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        return "deferred" in {str(state) for of_run in states.values() for state in of_run.values()}
+
     async def on_kill(self) -> None:
-        """The task was failed or cleared by a person: ask the agent to stop. Best effort."""
+        """The task was failed or cleared by a person: ask the agent to stop. Best effort.
+
+        Airflow also calls this when a stalled triggerer wakes after its triggers were given to another one, while
+        the task is healthy and waits: then the agent goes on.
+        """
+        if await asyncio.to_thread(self._is_still_waiting):
+            self.log.info("the task of %s still waits elsewhere; its agent goes on", self.workflow_id)
+            return
         try:
             await (await TemporalHook(self.temporal_conn_id).agents()).cancel(self.workflow_id)
         except TandemError as error:
