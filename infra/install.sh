@@ -22,7 +22,8 @@ system_packages() { # what is missing of what the project needs from the system
     fi
     say "Installing system packages: ${missing[*]}"
     $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" |
+        awk '/^(Get:|Setting up)/'
 }
 
 find_python() { # the newest interpreter that Airflow and we support
