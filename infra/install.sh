@@ -8,7 +8,7 @@ say() { printf '%s\n' "$*"; }
 
 system_packages() { # what is missing of what the project needs from the system
     local missing=()
-    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+    "$python" -c 'import ensurepip' 2>/dev/null || missing+=("$(basename "$python")-venv")
     java -version >/dev/null 2>&1 || missing+=(default-jre-headless)
     command -v mvn >/dev/null || missing+=(maven)
     [ ${#missing[@]} -eq 0 ] && return
@@ -43,9 +43,8 @@ wanted=$(cat pyproject.toml constraints.txt infra/install.sh | sha256sum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
     exit 0
 fi
-command -v python3 >/dev/null || say "python3 is missing; install it with: apt-get install python3 python3-venv"
-system_packages
 python=$(find_python)
+system_packages
 say "Creating .venv with $("$python" --version)"
 "$python" -m venv --clear .venv
 say "Installing packages (about 240, pinned in constraints.txt)"
