@@ -17,7 +17,7 @@ from bridge.contracts import names
     start_date=dt.datetime(2013, 1, 1, tzinfo=dt.UTC),
     end_date=dt.datetime(2013, 12, 31, tzinfo=dt.UTC),
     catchup=False,
-    max_active_runs=1,  # days of one tenant share a table: one day is judged at a time
+    max_active_runs=2,
     default_args={"retries": 2, "retry_delay": dt.timedelta(seconds=5)},
     params={"tenants": Param([], type="array", items={"type": "string"}, description="Only these; empty means all")},
     tags=["tandem", "flights"],

@@ -54,32 +54,56 @@ class Lakehouse:
             raise Unavailable(f"branch {branch!r} of {_name(table)} vanished while it was written")
         return Audit(_name(table), branch, snapshot.snapshot_id, head, rows.num_rows)
 
-    def publish(self, audit: Audit, *, tenant: str, dataset: str, tag: str) -> SnapshotRef:
-        """Move ``main`` to the audited snapshot and pin it with ``tag``. Safe to run twice.
+    def publish(self, audit: Audit, *, tenant: str, dataset: str, day: str, tag: str) -> SnapshotRef:
+        """Move ``main`` to the audited rows of ``day`` and pin them with ``tag``. Safe to run twice.
 
-        Raises ``Refused(STALE_AUDIT)`` if ``main`` has moved since the branch was cut: judge again first.
+        If other days were published since the branch was cut, the judged rows are put on the new head, unchanged.
+        Raises ``Refused(STALE_AUDIT)`` if *this* day was: judge again first.
         """
-        table = self._load(audit.table)
-        ref = SnapshotRef(tenant=tenant, dataset=dataset, table=audit.table, snapshot_id=audit.snapshot_id, tag=tag)
-        if tag in table.refs():
-            return ref
+        for _ in range(COMMIT_ATTEMPTS):
+            table = self._load(audit.table)
+            if tag in table.refs():
+                snapshot_id = table.refs()[tag].snapshot_id
+                return SnapshotRef(tenant=tenant, dataset=dataset, table=audit.table, snapshot_id=snapshot_id, tag=tag)
+            try:
+                self._move_main(table, self._on_head(table, audit, day), audit.branch, tag)
+            except CommitFailedException:
+                continue  # another day was published just now: look at the new head
+        raise Unavailable(f"main of {audit.table} is being moved by others")
+
+    def _on_head(self, table: Table, audit: Audit, day: str) -> int:
+        """The snapshot to publish: the audited one, or its rows of ``day`` on top of a head that has moved."""
         head = _head(table)
-        if head not in {audit.parent, audit.snapshot_id}:
+        if head in {audit.parent, audit.snapshot_id}:
+            return audit.snapshot_id
+        before, now = (table.scan(row_filter=_of_day(day), snapshot_id=s).to_arrow() for s in (audit.parent, head))
+        if not before.equals(now):
             raise Refused(
                 Code.STALE_AUDIT,
-                f"main of {audit.table} moved from {audit.parent} to {head} after branch {audit.branch!r} was "
-                f"cut; clear the audit task so that the data is judged on the new head",
+                f"{day} of {audit.table} was published by another run after branch {audit.branch!r} was cut; "
+                f"clear the audit task so that the data is judged again",
                 owner=Owner.PLATFORM,
             )
-        update = table.manage_snapshots().set_current_snapshot(audit.snapshot_id)
-        update = update.create_tag(audit.snapshot_id, tag)
-        if audit.branch in table.refs():
-            update = update.remove_branch(audit.branch)
-        try:
-            update.commit()
-        except CommitFailedException as error:
-            raise Refused(Code.STALE_AUDIT, f"another writer moved main of {audit.table}: {error}") from error
-        return ref
+        rows = table.scan(row_filter=_of_day(day), snapshot_id=audit.snapshot_id).to_arrow()
+        branch = f"{audit.branch}-rebased"
+        if branch in table.refs():
+            table.manage_snapshots().remove_branch(branch).commit()
+        table.manage_snapshots().create_branch(head, branch).commit()
+        table.overwrite(rows, overwrite_filter=_of_day(day), branch=branch)
+        table.refresh()
+        rebased = table.snapshot_by_name(branch)
+        if rebased is None or _head(table) != head:
+            raise CommitFailedException(f"main of {audit.table} moved while rows were put on it")
+        return rebased.snapshot_id
+
+    @staticmethod
+    def _move_main(table: Table, snapshot_id: int, branch: str, tag: str) -> None:
+        """One commit, which fails if ``main`` is not where ``table`` last saw it."""
+        update = table.manage_snapshots().set_current_snapshot(snapshot_id).create_tag(snapshot_id, tag)
+        for done in (branch, f"{branch}-rebased"):
+            if done in table.refs():
+                update = update.remove_branch(done)
+        update.commit()
 
     def discard(self, audit: Audit) -> None:
         """Drop an unpublished branch; its snapshot stays until Iceberg's own expiry."""

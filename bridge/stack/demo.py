@@ -90,7 +90,7 @@ class Demo:
         await self._watch_ingest(runs)
         verdicts = await self._verdicts(story, runs)
         passed = [pair for pair, verdict in verdicts.items() if verdict.passed]
-        by_operator = [self._operator_run(pair, verdicts[pair]) for pair in passed]
+        by_operator = [await self._operator_run(pair) for pair in passed]
         by_kafka = await self._ask_by_kafka(story, passed)
         completed = await self._completions([*by_operator, *by_kafka])
         await self._digested(list(completed))
@@ -148,10 +148,14 @@ class Demo:
                 self._say(f"  {tenant} {day} stays unpublished: {verdict.reasons[0]}")
         return verdicts
 
-    @staticmethod
-    def _operator_run(pair: Pair, verdict: Verdict) -> str:
+    async def _operator_run(self, pair: Pair) -> str:
         tenant, day = pair
-        return workflow_id(tenant, INVESTIGATE_DELAYS.name, f"{day}.{verdict.snapshot_id}")
+        snapshot = await self._database.arun(
+            ledger.find_snapshot, tenant=tenant, dataset=names.DEPARTURES, day=dt.date.fromisoformat(day)
+        )
+        if snapshot is None:
+            raise Unavailable(f"the verdict on {tenant} {day} passed, but nothing was published; see the ingest run")
+        return workflow_id(tenant, INVESTIGATE_DELAYS.name, f"{day}.{snapshot.snapshot_id}")
 
     async def _ask_by_kafka(self, story: Story, passed: Sequence[Pair]) -> list[str]:
         """Another system asks for agents, three times each; also for what stayed unpublished, in vain."""

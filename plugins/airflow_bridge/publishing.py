@@ -164,7 +164,11 @@ def _publish(platform: "PlatformHook", audit: "Audit", verdict: Verdict) -> Snap
 
     day = verdict.day.isoformat()
     ref = platform.lakehouse.publish(
-        audit, tenant=verdict.tenant, dataset=verdict.dataset, tag=ids.snapshot_tag(day, str(audit.snapshot_id))
+        audit,
+        tenant=verdict.tenant,
+        dataset=verdict.dataset,
+        day=day,
+        tag=ids.snapshot_tag(day, str(audit.snapshot_id)),
     )
     published = SnapshotPublished(
         day=verdict.day, rows=verdict.rows, snapshot=ref, verdict=verdict.id, report=verdict.report

@@ -186,11 +186,26 @@ def test_publishing_twice_changes_nothing_and_auditing_again_after_a_crash_works
     assert head.num_rows == first["rows"]
 
 
-def test_an_audit_is_stale_once_another_day_was_published(platform: Any) -> None:
-    for day in ("2013-03-12", "2013-03-13"):
+def test_days_that_are_judged_side_by_side_are_all_published(platform: Any) -> None:
+    days = ("2013-03-12", "2013-03-13", "2013-03-17")
+    for day in days:
         _deliver(platform, day, "VX")
-    early = _audit(platform, "2013-03-12", "VX")
-    _published(platform, "2013-03-13", "VX")
+    audited = [_audit(platform, day, "VX", run=day) for day in days]
+
+    published = [publishing.publish_departures(platform, one) for one in audited]
+
+    head = platform.lakehouse.read_head("VX", names.DEPARTURES)
+    counted = {day: head["day"].to_pylist().count(day) for day in days}
+    assert counted == {event["day"]: event["rows"] for event in published}
+    assert len({event["snapshots"][0]["snapshot_id"] for event in published}) == 3
+    assert [publishing.publish_departures(platform, one) for one in audited] == published
+
+
+def test_an_audit_is_stale_once_its_own_day_was_published_by_another_run(platform: Any) -> None:
+    _deliver(platform, "2013-03-18", "VX")
+    early = _audit(platform, "2013-03-18", "VX", run="early")
+    _deliver(platform, "2013-03-18", "VX", _edit(lambda rows: rows[1:]))
+    _published(platform, "2013-03-18", "VX", run="late")
 
     with pytest.raises(Refused) as refused:
         publishing.publish_departures(platform, early)
@@ -247,4 +262,6 @@ def test_a_snapshot_that_never_was_is_refused(platform: Platform) -> None:
     with pytest.raises(Refused):
         platform.lakehouse.read(ref.table, 42)
     with pytest.raises(Refused):
-        platform.lakehouse.publish(Audit("tenant_vx.nothing", "b", 1, 1, 1), tenant="VX", dataset="nothing", tag="t")
+        platform.lakehouse.publish(
+            Audit("tenant_vx.nothing", "b", 1, 1, 1), tenant="VX", dataset="nothing", day="2013-03-16", tag="t"
+        )
