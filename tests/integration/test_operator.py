@@ -19,7 +19,8 @@ from airflow_bridge.triggers.agent import AgentWorkflowTrigger
 from bridge.adapters.database import ledger
 from bridge.contracts.failures import Refused
 from tests.agents import Runtime, agent_runtime
-from tests.samples import AA, snapshots
+from tests.integration.test_agents import Stuck
+from tests.samples import AA, snapshots, start
 
 pytestmark = pytest.mark.integration
 
@@ -163,6 +164,25 @@ async def test_a_person_who_fails_the_waiting_task_cancels_the_agent(runtime: Ru
     event = await _fired(trigger)
 
     assert event["completed"]["outcome"] in {"cancelled", "completed"}  # it may have been quicker
+
+
+async def test_the_agent_is_cancelled_though_the_triggerer_cancels_the_cancelling(stack: Any, tmp_path: Path) -> None:
+    """Airflow's triggerer cancels a trigger's task again and again until it is gone."""
+    host, port = stack.plan.address("temporal").split(":")
+    with pytest.MonkeyPatch.context() as environment:
+        temporal = {"conn_type": "temporal", "host": host, "port": int(port)}
+        environment.setenv("AIRFLOW_CONN_TEMPORAL_DEFAULT", json.dumps(temporal))
+        async with agent_runtime(stack.temporal, tmp_path, thinker=Stuck()) as runtime:
+            run = start(f"r-{uuid.uuid4().hex[:10]}")
+            await runtime.agents.start(run, runtime.spec)
+            trigger = AgentWorkflowTrigger(temporal_conn_id="temporal_default", workflow_id=run.workflow_id)
+
+            killing = asyncio.ensure_future(trigger.on_kill())
+            await asyncio.sleep(0)
+            killing.cancel()
+            completed = await asyncio.wait_for(runtime.agents.wait(run.workflow_id), 40)
+
+    assert completed.outcome == "cancelled"
 
 
 async def test_a_trigger_for_a_run_that_never_was_says_so(runtime: Runtime) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -10,6 +10,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_bridge.defaults import REWATCH_SECONDS
 from airflow_bridge.hooks.temporal import TemporalHook
 from bridge.contracts.failures import Refused, TandemError, Unavailable
+
+CANCELLING: Final[set["asyncio.Future[None]"]] = set()
+"""Cancellations under way; a task that nobody holds may be collected before it ends."""
 
 
 class AgentWorkflowTrigger(BaseTrigger):
@@ -56,13 +59,23 @@ class AgentWorkflowTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """The task was failed or cleared by a person: ask the agent to stop. Best effort.
 
-        Airflow also calls this when a stalled triggerer wakes after its triggers were given to another one, while
-        the task is healthy and waits: then the agent goes on.
+        The triggerer cancels a trigger again each second until it is gone, this method too: so the work runs by
+        itself and is only awaited here.
+        """
+        work = asyncio.ensure_future(self._cancel_unless_waiting())
+        CANCELLING.add(work)
+        work.add_done_callback(CANCELLING.discard)
+        await asyncio.shield(work)
+
+    async def _cancel_unless_waiting(self) -> None:
+        """Airflow also asks when a stalled triggerer wakes after its triggers were given to another one, while the
+        task is healthy and waits: then the agent goes on.
         """
         if await asyncio.to_thread(self._is_still_waiting):
             self.log.info("the task of %s still waits elsewhere; its agent goes on", self.workflow_id)
             return
         try:
             await (await TemporalHook(self.temporal_conn_id).agents()).cancel(self.workflow_id)
+            self.log.info("asked %s to stop, as its task was ended by a person", self.workflow_id)
         except TandemError as error:
             self.log.warning("could not cancel %s: %s", self.workflow_id, error)
