@@ -1,10 +1,12 @@
 """What every agent shares, kept out of agent code: one completion per run, a count of finished calls, logs."""
 
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 from temporalio import activity, workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.worker import (
@@ -44,7 +46,11 @@ class AgentInterceptor(Interceptor):
 
 
 class _CountSteps(ActivityInboundInterceptor):
-    """Counts each finished model or tool call; a call that had finished is never seen here again."""
+    """Keeps each finished model or tool call with its result.
+
+    A worker that dies between finishing a call and telling Temporal so makes Temporal try it again: that try is
+    answered with what was kept, and the call does not run twice.
+    """
 
     def __init__(self, following: ActivityInboundInterceptor, ledger: RunLedger) -> None:
         super().__init__(following)
@@ -60,6 +66,10 @@ class _CountSteps(ActivityInboundInterceptor):
             "cause": _cause(input.args),
             "attempt": info.attempt,
         }
+        run, step = f"{workflow_id}:{info.workflow_run_id}", f"{info.activity_id}-{info.activity_type}"
+        if info.attempt > 1 and (kept := await self._ledger.find_step(run=run, step=step)) is not None:
+            log.info("step.kept", step=info.activity_type, **fields)
+            return json.loads(kept)
         try:
             result = await super().execute_activity(input)
         except Exception as error:
@@ -69,10 +79,11 @@ class _CountSteps(ActivityInboundInterceptor):
             return result
         milliseconds = int((time.monotonic() - began) * 1000)
         await self._ledger.record_step(
-            run=f"{workflow_id}:{info.workflow_run_id}",
-            step=f"{info.activity_id}-{info.activity_type}",
+            run=run,
+            step=step,
             tenant=str(fields["tenant"]),
             kind="model" if info.activity_type == "decide" else "tool",
+            result=to_json(result).decode(),
             milliseconds=milliseconds,
         )
         log.info("step.finished", step=info.activity_type, milliseconds=milliseconds, **fields)

@@ -41,9 +41,18 @@ class SqlRunLedger:
     async def record_completion(self, tenant: str, cause: str, completed: AgentCompleted) -> bool:
         return await self._database.arun(ledger.record_completion, completed, tenant=tenant, cause=cause)
 
-    async def record_step(self, *, run: str, step: str, tenant: str, kind: str, milliseconds: int) -> None:
+    async def find_step(self, *, run: str, step: str) -> str | None:
+        return await self._database.arun(ledger.find_step, run=run, step=step)
+
+    async def record_step(self, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int) -> None:
         await self._database.arun(
-            ledger.record_step, run=run, step=step, tenant=tenant, kind=kind, milliseconds=milliseconds
+            ledger.record_step,
+            run=run,
+            step=step,
+            tenant=tenant,
+            kind=kind,
+            result=result,
+            milliseconds=milliseconds,
         )
 
 

@@ -166,9 +166,13 @@ def test_a_verdict_is_recorded_and_told_once(database: Database) -> None:
 def test_a_turn_is_kept_as_first_written_and_a_step_counts_its_finishes(database: Database) -> None:
     for decision in ("first", "second"):
         database.run(ledger.append_turn, run="r", version=0, tenant="AA", messages=b"m", decision=decision)
-        database.run(ledger.record_step, run="r", step="1-decide", tenant="AA", kind="model", milliseconds=5)
+        database.run(
+            ledger.record_step, run="r", step="1-decide", tenant="AA", kind="model", result=decision, milliseconds=5
+        )
 
     assert database.run(ledger.load_transcript, "r") == [(0, b"m", "first")]
+    assert database.run(ledger.find_step, run="r", step="1-decide") == "first"
+    assert database.run(ledger.find_step, run="r", step="2-decide") is None
     assert database.run(ledger.list_steps, "r") == [("1-decide", "model", 2, 5)]
 
 

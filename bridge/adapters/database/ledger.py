@@ -253,13 +253,16 @@ def append_turn(session: Session, *, run: str, version: int, tenant: str, messag
     _insert_once(session, row)
 
 
-def record_step(session: Session, *, run: str, step: str, tenant: str, kind: str, milliseconds: int) -> None:
-    """Count a finished call."""
+def record_step(  # noqa: PLR0913 - one row, its columns
+    session: Session, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int
+) -> None:
+    """Keep a finished call with its result, as JSON; the first result stays."""
     row = StepRow(
         run=run,
         step=step,
         tenant=tenant,
         kind=kind,
+        result=result,
         finishes=1,
         milliseconds=milliseconds,
         finished_at=_now(),
@@ -270,6 +273,12 @@ def record_step(session: Session, *, run: str, step: str, tenant: str, kind: str
             .where(StepRow.run == run, StepRow.step == step)
             .values(finishes=StepRow.finishes + 1, finished_at=_now())
         )
+
+
+def find_step(session: Session, *, run: str, step: str) -> str | None:
+    """The result of a finished call as JSON, or None."""
+    row = session.get(StepRow, (run, step))
+    return row.result if row else None
 
 
 def list_steps(session: Session, run: str) -> list[tuple[str, str, int, int]]:

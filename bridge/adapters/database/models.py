@@ -124,13 +124,14 @@ class TranscriptRow(Table):
 
 
 class StepRow(Table):
-    """A finished model or tool call of a run. ``finishes`` above one would mean that it ran twice."""
+    """A finished model or tool call of a run, with its result. ``finishes`` above one would mean that it ran twice."""
 
     __tablename__ = "steps"
     run: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
     step: Mapped[str] = mapped_column(String(200), primary_key=True)
     tenant: Mapped[str] = mapped_column(String(32))
     kind: Mapped[str] = mapped_column(String(16))
+    result: Mapped[str] = mapped_column(Text)
     finishes: Mapped[int]
     milliseconds: Mapped[int]
     finished_at: Mapped[dt.datetime]

@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.Column("step", sa.String(length=200), nullable=False),
         sa.Column("tenant", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
         sa.Column("finishes", sa.Integer(), nullable=False),
         sa.Column("milliseconds", sa.Integer(), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
