@@ -13,7 +13,6 @@ DEPARTURES_COLUMNS: Final = (
     "cancelled", "late",
 )  # fmt: skip
 MARKET_COLUMNS: Final = ("day", "origin", "hour", "flights", "cancelled", "late")
-WEATHER_COLUMNS: Final = ("day", "origin", "hour", "temp", "wind_speed", "wind_gust", "precip", "visib")
 FINDINGS_COLUMNS: Final = (
     "workflow_id", "day", "agent", "outcome", "cause", "severity", "summary", "started_by", "snapshot_id", "reason",
     "closed_at",

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, inspect
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -60,9 +60,6 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema to the newest revision. Safe to run again."""
         command.upgrade(alembic_config(self.url), "head")
-
-    def is_migrated(self) -> bool:
-        return inspect(self.engine).has_table("outbox")
 
     def close(self) -> None:
         self.engine.dispose()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.contracts.datasets import LATE_MINUTES
+from bridge.contracts.datasets import LATE_MINUTES, MARKET_COLUMNS
 
 RAW_COLUMNS: Final = (
     "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
@@ -94,7 +94,7 @@ def market_hourly(frames: Sequence[Any], day: str) -> Any:
     """Counts of all carriers by airport and hour. Names no carrier."""
     import pandas as pd  # noqa: PLC0415
 
-    columns = ["day", "origin", "hour", "flights", "cancelled", "late"]
+    columns = list(MARKET_COLUMNS)
     if not frames:
         return pd.DataFrame(columns=columns)
     rows = pd.concat(frames, ignore_index=True)
