@@ -44,15 +44,8 @@ class Lakehouse:
         """Write ``rows`` of ``day`` to ``branch``; ``main`` does not move. A branch left by a crash is cut anew."""
         table = self._ensure_table(tenant, dataset, rows.schema)
         head = self._ensure_head(table, rows.schema)
-        if branch in table.refs():
-            table.manage_snapshots().remove_branch(branch).commit()
-        table.manage_snapshots().create_branch(head, branch).commit()
-        table.overwrite(rows, overwrite_filter=_of_day(day), branch=branch)
-        table.refresh()
-        snapshot = table.snapshot_by_name(branch)
-        if snapshot is None:
-            raise Unavailable(f"branch {branch!r} of {_name(table)} vanished while it was written")
-        return Audit(_name(table), branch, snapshot.snapshot_id, head, rows.num_rows)
+        snapshot_id = _write_branch(table, rows, head=head, branch=branch, day=day)
+        return Audit(_name(table), branch, snapshot_id, head, rows.num_rows)
 
     def publish(self, audit: Audit, *, tenant: str, dataset: str, day: str, tag: str) -> SnapshotRef:
         """Move ``main`` to the audited rows of ``day`` and pin them with ``tag``. Safe to run twice.
@@ -85,16 +78,10 @@ class Lakehouse:
                 owner=Owner.PLATFORM,
             )
         rows = table.scan(row_filter=_of_day(day), snapshot_id=audit.snapshot_id).to_arrow()
-        branch = f"{audit.branch}-rebased"
-        if branch in table.refs():
-            table.manage_snapshots().remove_branch(branch).commit()
-        table.manage_snapshots().create_branch(head, branch).commit()
-        table.overwrite(rows, overwrite_filter=_of_day(day), branch=branch)
-        table.refresh()
-        rebased = table.snapshot_by_name(branch)
-        if rebased is None or _head(table) != head:
+        snapshot_id = _write_branch(table, rows, head=head, branch=f"{audit.branch}-rebased", day=day)
+        if _head(table) != head:
             raise CommitFailedException(f"main of {audit.table} moved while rows were put on it")
-        return rebased.snapshot_id
+        return snapshot_id
 
     @staticmethod
     def _move_main(table: Table, snapshot_id: int, branch: str, tag: str) -> None:
@@ -157,6 +144,19 @@ class Lakehouse:
         if table.current_snapshot() is None:
             table.append(schema.empty_table())
         return _head(table)
+
+
+def _write_branch(table: Table, rows: pa.Table, *, head: int, branch: str, day: str) -> int:
+    """Cut ``branch`` from ``head``, anew if a crash left it behind, and replace ``day`` on it; the snapshot made."""
+    if branch in table.refs():
+        table.manage_snapshots().remove_branch(branch).commit()
+    table.manage_snapshots().create_branch(head, branch).commit()
+    table.overwrite(rows, overwrite_filter=_of_day(day), branch=branch)
+    table.refresh()
+    snapshot = table.snapshot_by_name(branch)
+    if snapshot is None:
+        raise Unavailable(f"branch {branch!r} of {_name(table)} vanished while it was written")
+    return int(snapshot.snapshot_id)
 
 
 def _of_day(day: str) -> Any:
