@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from agent_workflows.adapters.model import ModelThinker, build_model
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
-from agent_workflows.adapters.stores import CachedSnapshots, SqlRunLedger, SqlTranscripts
+from agent_workflows.adapters.stores import CachedSnapshots, SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.settings import WorkerSettings
 from agent_workflows.worker import Limits, Ports, build_worker
@@ -51,6 +51,7 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         transcripts=SqlTranscripts(database),
         snapshots=CachedSnapshots(lakehouse),
         ledger=SqlRunLedger(database),
+        effects=SqlEffects(database),
         agents=DEFINITIONS,
     )
     return ports, database

@@ -13,6 +13,7 @@ from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
     ExecuteWorkflowInput,
+    HandleSignalInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -24,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.messages import CompletionRecord, ToolRequest, Turn
     from agent_workflows.ports import RunLedger
     from bridge.adapters.temporal import describe_failure
-    from bridge.contracts.agents import AgentResult, AgentStart
+    from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart
     from bridge.contracts.events import AgentCompleted, Outcome
     from bridge.contracts.failures import Code
 
@@ -42,7 +43,7 @@ class AgentInterceptor(Interceptor):
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's signature
     ) -> type[WorkflowInboundInterceptor]:
-        return _Complete
+        return _AgentRun
 
 
 class _CountSteps(ActivityInboundInterceptor):
@@ -95,13 +96,29 @@ def _cause(arguments: Sequence[Any]) -> str:
     for argument in arguments:
         if isinstance(argument, Turn | ToolRequest):
             return argument.start.cause
-        if isinstance(argument, CompletionRecord):
+        if isinstance(argument, CompletionRecord | AgentStart):
             return argument.cause
     return ""
 
 
-class _Complete(WorkflowInboundInterceptor):
-    """Records how the run ends. Terminated and timed-out runs execute nothing: the reconciler finds those."""
+class _AgentRun(WorkflowInboundInterceptor):
+    """Records how the run ends, and drops messages it has had.
+
+    Terminated and timed-out runs execute nothing: the reconciler finds those. A signal may come twice, when the
+    bridge dies before it has noted that it sent it; an update cannot, the server knows its id.
+    """
+
+    def __init__(self, following: WorkflowInboundInterceptor) -> None:
+        super().__init__(following)
+        self._had: set[str] = set()
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
+        for argument in input.args:
+            if isinstance(argument, AgentMessage):
+                if argument.event_id in self._had:
+                    return
+                self._had.add(argument.event_id)
+        await super().handle_signal(input)
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
         start = next((arg for arg in input.args if isinstance(arg, AgentStart)), None)

@@ -43,3 +43,9 @@ class RunLedger(Protocol):
     async def record_step(
         self, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int
     ) -> None: ...
+
+
+class Effects(Protocol):
+    async def make(self, *, key: str, tenant: str, run: str) -> bool:
+        """Make the effect of this idempotency key, once; False for a repeat."""
+        ...

@@ -10,15 +10,17 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
 from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
 from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.ports import RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.ports import Effects, RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.workflows.canary import CanaryWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
 
-WORKFLOWS: Final[tuple[type, ...]] = (InvestigateDelaysWorkflow,)
+WORKFLOWS: Final[tuple[type, ...]] = (InvestigateDelaysWorkflow, CanaryWorkflow)
 PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge.contracts", "structlog")
 
 
@@ -28,6 +30,7 @@ class Ports:
     transcripts: Transcripts
     snapshots: Snapshots
     ledger: RunLedger
+    effects: Effects
     agents: Mapping[str, Agent]
 
 
@@ -42,6 +45,7 @@ class Limits:
 def activities(ports: Ports) -> list[Callable[..., Any]]:
     think = Think(thinker=ports.thinker, transcripts=ports.transcripts, agents=ports.agents)
     tools = FlightTools(ports.snapshots)
+    canary = Canary(ports.effects)
     complete = Complete(ports.ledger)
     return [
         think.decide,
@@ -49,6 +53,7 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         tools.market_rates,
         tools.weather,
         tools.tenant_history,
+        canary.leave_mark,
         complete.record_completion,
     ]
 

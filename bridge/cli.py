@@ -1,4 +1,4 @@
-"""The ``tandem`` command: tenants, agents, the local stack, and a doctor."""
+"""The ``tandem`` command: tenants, agents, dead letters, the local stack, and a doctor."""
 
 import asyncio
 import datetime as dt
@@ -6,82 +6,37 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
 from bridge.adapters import temporal
 from bridge.adapters.database import Database, ledger
+from bridge.adapters.files import read_tenants
 from bridge.adapters.sql_ledger import resolve_snapshots
-from bridge.adapters.tenant_file import read_tenants
 from bridge.bootstrap import temporal_address
 from bridge.contracts.agents import AgentStart, find_agent
-from bridge.contracts.failures import Code, Refused, TandemError, describe
+from bridge.contracts.failures import Code, Refused, describe
+from bridge.dead_cli import dead_app
 from bridge.settings import BridgeSettings, stack_home
 from bridge.stack import demo as story
 from bridge.stack import doctor as checks
 from bridge.stack import layout, lifecycle
-from bridge.stack.components import environment
+from bridge.terminal import err, load_settings, open_database, out, told, wide
 
-T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Airflow pipelines and durable Temporal agents.")
 tenants_app = typer.Typer(no_args_is_help=True, help="Declare and list tenants.")
 agents_app = typer.Typer(no_args_is_help=True, help="Start, list, show and cancel agent runs.")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(agents_app, name="agents")
-out = Console(highlight=False, soft_wrap=True)
-wide = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Our failures become one line on standard error and exit code 1; Ctrl-C becomes 130."""
-    try:
-        yield
-    except TandemError as error:
-        err.print(f"[red]{error.code.value}[/]: ", end="")
-        err.print(str(error), markup=False)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        err.print("Interrupted.")
-        raise typer.Exit(130) from error
-
-
-def _settings() -> BridgeSettings:
-    """The environment's settings; a local stack's where one was brought up and nothing else is set."""
-    plan = layout.load(stack_home())
-    local = environment(plan, {}) if plan else {}
-    names = {f"TANDEM_{name}".upper(): name for name in BridgeSettings.model_fields}
-    defaults = {
-        names[key]: value
-        for key, value in local.items()
-        if key in names and key not in os.environ  # noqa: TID251 - a local stack only fills in what the environment leaves open
-    }
-    try:
-        return BridgeSettings.model_validate(defaults)
-    except ValidationError as error:
-        raise Refused(Code.INVALID_REQUEST, f"the settings are not valid: {describe(error)}") from error
-
-
-def _database(settings: BridgeSettings) -> Database:
-    database = Database(settings.database_url.get_secret_value())
-    database.migrate()
-    return database
+app.add_typer(dead_app, name="dead")
 
 
 async def _agents(settings: BridgeSettings) -> temporal.TemporalAgents:
     return temporal.TemporalAgents(await temporal.connect(temporal_address(settings)))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
 
 
 # -- tenants ------------------------------------------------------------------------------------------------
@@ -90,18 +45,18 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 @tenants_app.command("apply")
 def tenants_apply(file: Annotated[Path, typer.Argument(help="YAML file, see infra/tenants.yaml")]) -> None:
     """Declare the tenants in FILE. Safe to repeat; removes none."""
-    with _told():
+    with told():
         declared = read_tenants(file)
-        for tenant, outcome in _database(_settings()).run(ledger.apply_tenants, declared).items():
+        for tenant, outcome in open_database(load_settings()).run(ledger.apply_tenants, declared).items():
             out.print(f"{tenant}: {outcome}")
 
 
 @tenants_app.command("list")
 def tenants_list() -> None:
     """List the declared tenants."""
-    with _told():
+    with told():
         table = Table("tenant", "name", "tier", "weight")
-        for tenant in _database(_settings()).run(ledger.list_tenants):
+        for tenant in open_database(load_settings()).run(ledger.list_tenants):
             table.add_row(tenant.id, tenant.name, tenant.tier.value, f"{tenant.weight:g}")
         wide.print(table)
 
@@ -118,10 +73,10 @@ def agents_start(
     wait: Annotated[bool, typer.Option(help="Wait for the result")] = False,  # noqa: FBT002
 ) -> None:
     """Start an agent for a tenant and print its workflow id."""
-    with _told():
-        settings = _settings()
-        start = _build_start(_database(settings), agent, tenant, input, request_id)
-        _run(_start(settings, start, wait=wait))
+    with told():
+        settings = load_settings()
+        start = _build_start(open_database(settings), agent, tenant, input, request_id)
+        asyncio.run(_start(settings, start, wait=wait))
 
 
 def _build_start(database: Database, agent: str, tenant: str, text: str, request_id: str | None) -> AgentStart:
@@ -162,8 +117,8 @@ def agents_list(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
 ) -> None:
     """List agent runs, newest first."""
-    with _told():
-        _run(_list(_settings(), tenant, limit))
+    with told():
+        asyncio.run(_list(load_settings(), tenant, limit))
 
 
 async def _list(settings: BridgeSettings, tenant: str | None, limit: int) -> None:
@@ -177,9 +132,9 @@ async def _list(settings: BridgeSettings, tenant: str | None, limit: int) -> Non
 @agents_app.command("show")
 def agents_show(run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")]) -> None:
     """Show one run: how it ended or that it runs, what it found, and its finished steps."""
-    with _told():
-        settings = _settings()
-        _run(_show(settings, _database(settings), run))
+    with told():
+        settings = load_settings()
+        asyncio.run(_show(settings, open_database(settings), run))
 
 
 async def _show(settings: BridgeSettings, database: Database, run: str) -> None:
@@ -200,11 +155,11 @@ def agents_cancel(run: Annotated[str, typer.Argument(help="Workflow id: TENANT/A
     """Ask a run to stop. Its completion says that it was cancelled."""
 
     async def cancel() -> None:
-        await (await _agents(_settings())).cancel(run)
+        await (await _agents(load_settings())).cancel(run)
         out.print(f"asked to cancel: {run}", markup=False)
 
-    with _told():
-        _run(cancel())
+    with told():
+        asyncio.run(cancel())
 
 
 # -- the local stack ----------------------------------------------------------------------------------------
@@ -213,14 +168,14 @@ def agents_cancel(run: Annotated[str, typer.Argument(help="Workflow id: TENANT/A
 @app.command()
 def up() -> None:
     """Bring up every server on loopback and wait until all are ready."""
-    with _told():
+    with told():
         _print_urls(_up())
 
 
 @app.command()
 def down() -> None:
     """Stop every server of the stack; data stays."""
-    with _told():
+    with told():
         lifecycle.down(stack_home(), _say)
 
 
@@ -264,10 +219,10 @@ def demo(
     damage: Annotated[list[str] | None, typer.Option(help="TENANT:DAY whose raw file is damaged")] = None,
 ) -> None:
     """Run the whole loop on real data and print what the agents found; writes .tandem/demo.json."""
-    with _told():
+    with told():
         chosen = _story(day, tenant, damage)
         plan = _up()
-        rows = _run(story.Demo(plan, _say).tell(chosen))
+        rows = asyncio.run(story.Demo(plan, _say).tell(chosen))
         story.save(plan, rows)
         _print_rows(rows)
         out.print(f"The same rows: {plan.home / 'demo.json'}", markup=False)
@@ -297,9 +252,9 @@ def _story(days: list[str] | None, tenants: list[str] | None, damage: list[str] 
 @app.command()
 def doctor() -> None:
     """Check every server, version and setting, and say what to do about what is wrong."""
-    with _told():
-        settings = _settings()
-        findings = _run(checks.examine(settings))
+    with told():
+        settings = load_settings()
+        findings = asyncio.run(checks.examine(settings))
         for finding in findings:
             mark = "[green]ok [/]" if finding.ok else "[red]bad[/]"
             out.print(f"{mark} {finding.what}: ", end="")

@@ -1,149 +1,272 @@
 """The loop that reads a topic: one thread owns the Kafka consumer, events are handled concurrently.
 
 Guarantees: a record is committed only after its handler has returned or its dead letter is stored; records
-with one key are handled one after the other, in order; keys run in parallel; at most ``max_in_flight``
-records are held, beyond that partitions are paused. A handler that finds an engine down is tried again for
-as long as it takes, so an outage never makes a dead letter.
+with one key are handled one after the other, in order; keys run in parallel, ``max_in_flight`` at once; a few
+times as many records are held, beyond that partitions are paused. A handler that finds an engine down is tried
+again for as long as it takes, so an outage never makes a dead letter. A consumer that is assigned, behind and
+not moving says so and is opened anew.
 """
 
 import asyncio
-import datetime as dt
 import queue
-import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
-from kafka.errors import KafkaError
+from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
-from prometheus_client import Counter, Gauge
 
-from bridge.adapters.kafka import POLL_MILLISECONDS, KafkaAddress, open_consumer
-from bridge.contracts.envelope import Envelope, Record, decode
-from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
-from bridge.domain.dead_letters import dead_letter
+from bridge import metrics
+from bridge.adapters.kafka import POLL_MILLISECONDS, KafkaAddress, as_record, open_consumer
+from bridge.contracts.failures import Code, Owner, Refused, Unavailable
+from bridge.dispatch import BACKOFF_FIRST, BACKOFF_MOST, Dispatcher, Subscription, Taken
 from bridge.domain.offsets import PartitionProgress
+from bridge.domain.stall import StallWatch, Verdict
 from bridge.ports import EventLog
 
 log = structlog.get_logger()
 
-EVENTS = Counter("tandem_bridge_events_total", "Events handled", ["topic", "outcome"])
-RETRIES = Counter("tandem_bridge_retries_total", "Handlings tried again because an engine was down", ["topic"])
-IN_FLIGHT = Gauge("tandem_bridge_in_flight", "Events taken and not finished", ["topic"])
-PAUSED = Gauge("tandem_bridge_paused", "1 while partitions are paused", ["topic"])
-
-Handler = Callable[[Envelope], Awaitable[str]]
-BACKOFF_FIRST: Final = 0.1
-BACKOFF_MOST: Final = 5.0
 UNASSIGNED_FIRST: Final = 5.0
 UNASSIGNED_MOST: Final = 300.0
 """A member without partitions joins again after a while: a leader that knew no partitions hands out none, for ever."""
-BUGS_TRIED: Final = 5
-"""An error we have no name for is tried this often, then parked: it may be the record's doing."""
+HELD_PER_SLOT: Final = 4
+"""Records held for each handler that may run: what one busy key holds up does not keep the others waiting."""
+BUSY_POLL_MILLISECONDS: Final = 10
+COMMIT_SECONDS: Final = 0.2
+LOOK_SECONDS: Final = 5.0
+"""How often the end of each partition is asked for: lag, and whether we move."""
+KAFKA_ANSWER_MILLISECONDS: Final = 5000
+DRAIN_SECONDS: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    topic: str
-    group: str
-    handler: Handler
-    max_in_flight: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    partition: TopicPartition
-    offset: int
-    record: Record
-
-
-@dataclass(slots=True)
 class Consumer:
     """Runs one subscription until ``stop`` is called. ``assigned`` tells readiness."""
 
-    address: KafkaAddress
-    subscription: Subscription
-    dead_letters: EventLog
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _finished: "queue.SimpleQueue[_Taken]" = field(default_factory=queue.SimpleQueue)
-    _progress: dict[TopicPartition, PartitionProgress] = field(default_factory=dict)
-    _tails: dict[bytes, "asyncio.Task[None]"] = field(default_factory=dict)
-    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
-    assigned: bool = False
+    def __init__(
+        self, address: KafkaAddress, subscription: Subscription, dead_letters: EventLog, *, stall_seconds: float = 60.0
+    ) -> None:
+        self.assigned = False
+        self.topic = subscription.topic
+        self._address = address
+        self._subscription = subscription
+        self._dead_letters = dead_letters
+        self._stall_seconds = stall_seconds
+        self._stopping = threading.Event()
+        self._finished: queue.SimpleQueue[Taken] = queue.SimpleQueue()
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._own_consumer, loop)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Until ``stop``; raises ``Refused`` if another process uses our static member name."""
+        dispatcher = Dispatcher(self._subscription, self._dead_letters, self._finished.put)
+        reader = _Reader(self._address, self._subscription, dispatcher, asyncio.get_running_loop(), self._finished)
+        try:
+            await asyncio.to_thread(self._keep_reading, reader)
+        finally:
+            self._stopping.set()
+            await dispatcher.close()
 
     def stop(self) -> None:
         self._stopping.set()
 
-    # -- the consumer's thread ------------------------------------------------------------------------------
-
-    def _own_consumer(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _keep_reading(self, reader: "_Reader") -> None:
+        """The consumer's thread: open, read until something says to open anew, close."""
         backoff, patience = BACKOFF_FIRST, UNASSIGNED_FIRST
+        topic = self._subscription.topic
         while not self._stopping.is_set():
             try:
-                consumer = open_consumer(self.address, topic=self.subscription.topic, group=self.subscription.group)
+                reader.open()
             except Unavailable as error:
-                log.warning("kafka.unavailable", topic=self.subscription.topic, reason=str(error))
+                log.warning("kafka.unavailable", topic=topic, reason=str(error))
                 self._stopping.wait(backoff)
                 backoff = min(backoff * 2, BACKOFF_MOST)
                 continue
             backoff = BACKOFF_FIRST
-            self._progress.clear()
-            idle_since = time.monotonic()
             try:
-                while not self._stopping.is_set():
-                    self._turn(consumer, loop)
-                    if self.assigned:
-                        idle_since, patience = time.monotonic(), UNASSIGNED_FIRST
-                    elif time.monotonic() - idle_since > patience:
-                        patience = min(patience * 2, UNASSIGNED_MOST)
-                        log.warning("kafka.unassigned", topic=self.subscription.topic, reason="joining again")
-                        break
-                else:
-                    self._drain(consumer)
+                reason, patience = self._read(reader, patience)
+                if reason:
+                    metrics.RESTARTS.labels(topic, reason).inc()
+                    log.warning("consumer.restarts", topic=topic, reason=reason)
+            except FencedInstanceIdError as error:
+                raise Refused(
+                    Code.BAD_CONNECTION,
+                    "another process reads with our static member name; give each bridge its own TANDEM_KAFKA_INSTANCE",
+                    owner=Owner.PLATFORM,
+                ) from error
             except KafkaError as error:
-                log.warning("kafka.consumer_restarts", topic=self.subscription.topic, reason=repr(error))
+                metrics.RESTARTS.labels(topic, type(error).__name__).inc()
+                log.warning("consumer.restarts", topic=topic, reason=repr(error))
                 self._stopping.wait(BACKOFF_FIRST)
             finally:
                 self.assigned = False
-                _close(consumer)
+                reader.close()
 
-    def _turn(self, consumer: Any, loop: asyncio.AbstractEventLoop) -> None:
-        batches: Mapping[TopicPartition, Any] = consumer.poll(timeout_ms=POLL_MILLISECONDS if not self._held() else 20)
-        assignment = consumer.assignment()
-        self.assigned = bool(assignment)
-        for gone in set(self._progress) - set(assignment):
-            del self._progress[gone]
+    def _read(self, reader: "_Reader", patience: float) -> tuple[str, float]:
+        """Read until stopped (reason "") or until a new consumer is needed; also how long to wait unassigned."""
+        watch, idle_since = StallWatch(self._stall_seconds), time.monotonic()
+        while not self._stopping.is_set():
+            self.assigned = reader.turn()
+            now = time.monotonic()
+            if self.assigned:
+                idle_since, patience = now, UNASSIGNED_FIRST
+            elif now - idle_since > patience:
+                return "unassigned", min(patience * 2, UNASSIGNED_MOST)
+            if reader.look() and self._is_stalled(reader, watch):
+                return "stalled", patience
+        reader.drain()
+        return "", patience
+
+    def _is_stalled(self, reader: "_Reader", watch: StallWatch) -> bool:
+        verdict = watch.observe(
+            now=time.monotonic(),
+            behind=reader.is_behind,
+            moved=reader.moved,
+            engine_waits=reader.engine_waits,
+        )
+        metrics.STALLED.labels(self._subscription.topic).set(int(verdict is not Verdict.MOVES))
+        if verdict is not Verdict.MOVES:
+            log.error(
+                "consumer.stalled",
+                topic=self._subscription.topic,
+                verdict=verdict.value,
+                seconds=self._stall_seconds,
+                held=reader.held,
+            )
+        return verdict is Verdict.STALLED
+
+
+class _Reader:
+    """One Kafka consumer and what was taken from it. Lives on the consumer's thread."""
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        subscription: Subscription,
+        dispatcher: Dispatcher,
+        loop: asyncio.AbstractEventLoop,
+        finished: "queue.SimpleQueue[Taken]",
+    ) -> None:
+        self._address = address
+        self._subscription = subscription
+        self._dispatcher = dispatcher
+        self._loop = loop
+        self._finished = finished
+        self._most_held = subscription.max_in_flight * HELD_PER_SLOT
+        self._consumer: Any = None
+        self._progress: dict[TopicPartition, PartitionProgress] = {}
+        self._committed_at = self._looked_at = 0.0
+        self.moved = 0
+        self.is_behind = False
+
+    def open(self) -> None:
+        topic, group = self._subscription.topic, self._subscription.group
+        self._consumer = open_consumer(self._address, topic=topic, group=group)
+        self._looked_at = time.monotonic()
+
+    def close(self) -> None:
+        for partition in list(self._progress):
+            self._lose(partition)
+        consumer, self._consumer = self._consumer, None
+        try:
+            consumer.close(timeout_ms=2000)
+        except KafkaError as error:
+            log.warning("kafka.close_failed", reason=repr(error))
+
+    def turn(self) -> bool:
+        """Take what is there, commit what is finished; whether any partition is ours."""
+        held = self.held
+        timeout = BUSY_POLL_MILLISECONDS if held else POLL_MILLISECONDS
+        batches = self._consumer.poll(timeout_ms=timeout, max_records=max(1, self._most_held - held))
+        assignment = self._consumer.assignment()
+        for partition in set(self._progress) - set(assignment):
+            self._lose(partition)
+        self._take(batches)
+        self._settle()
+        if time.monotonic() - self._committed_at > COMMIT_SECONDS:
+            self._commit()
+        self._pause_or_resume()
+        return bool(assignment)
+
+    def look(self) -> bool:
+        """Every few seconds: how far behind each partition is. Whether it was time to look."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        self.is_behind = bool(self.held)
+        try:
+            for partition, lag in self._lags().items():
+                self.is_behind |= lag > 0
+                self._show(partition, lag, now)
+        except KafkaError as error:
+            self.is_behind = True  # it may be: a client that gets no answer is to be opened anew
+            log.warning("kafka.no_answer", topic=self._subscription.topic, reason=repr(error))
+        return True
+
+    def _lags(self) -> dict[TopicPartition, int]:
+        """Records of each partition that are not finished yet."""
+        assignment = sorted(self._consumer.assignment())
+        if not assignment:
+            return {}
+        ends = self._consumer.end_offsets(assignment, timeout_ms=KAFKA_ANSWER_MILLISECONDS)
+        return {partition: max(0, end - self._position(partition)) for partition, end in ends.items()}
+
+    def _position(self, partition: TopicPartition) -> int:
+        progress = self._progress.get(partition)
+        if progress and progress.in_flight and progress.position is not None:
+            return progress.position
+        return int(self._consumer.position(partition, timeout_ms=KAFKA_ANSWER_MILLISECONDS) or 0)
+
+    def _show(self, partition: TopicPartition, lag: int, now: float) -> None:
+        progress = self._progress.get(partition)
+        labels = (partition.topic, partition.partition)
+        metrics.LAG.labels(*labels).set(lag)
+        metrics.IN_FLIGHT.labels(*labels).set(progress.in_flight if progress else 0)
+        metrics.OLDEST.labels(*labels).set(round(progress.oldest_age(now), 3) if progress else 0)
+
+    def drain(self) -> None:
+        """Give what is running a moment to finish, so that a clean stop is not followed by repeats."""
+        pause, deadline = threading.Event(), time.monotonic() + DRAIN_SECONDS
+        self._settle()
+        while self.held and time.monotonic() < deadline:
+            pause.wait(0.05)
+            self._settle()
+        self._commit()
+
+    @property
+    def held(self) -> int:
+        return sum(progress.in_flight for progress in self._progress.values())
+
+    @property
+    def engine_waits(self) -> bool:
+        """Whether a handler found an engine down since the look before."""
+        return time.monotonic() - self._dispatcher.engine_waited_at < 2 * LOOK_SECONDS
+
+    def _take(self, batches: Mapping[TopicPartition, Any]) -> None:
+        now, batch = time.monotonic(), []
         for partition, messages in batches.items():
             progress = self._progress.setdefault(partition, PartitionProgress())
             for message in messages:
-                progress.take(message.offset)
-                taken = _Taken(partition, message.offset, _as_record(message))
-                loop.call_soon_threadsafe(self._dispatch, taken)
-        self._settle()
-        self._commit(consumer)
-        self._pause_or_resume(consumer)
+                progress.take(message.offset, now)
+                record = as_record(message)
+                batch.append(Taken(record, partition.partition, message.offset, message.timestamp, progress))
+        if batch:
+            self.moved += len(batch)
+            self._loop.call_soon_threadsafe(self._dispatcher.dispatch, batch)
 
-    def _held(self) -> int:
-        return sum(progress.in_flight for progress in self._progress.values())
+    def _lose(self, partition: TopicPartition) -> None:
+        del self._progress[partition]
+        metrics.forget_partition(partition.topic, partition.partition)
+        self._loop.call_soon_threadsafe(self._dispatcher.abandon, partition.partition)
 
     def _settle(self) -> None:
         while not self._finished.empty():
             taken = self._finished.get()
-            if taken.partition in self._progress:
-                self._progress[taken.partition].finish(taken.offset)
-        IN_FLIGHT.labels(self.subscription.topic).set(self._held())
+            taken.progress.finish(taken.offset)  # of a partition that moved away: nobody asks that progress any more
+            self.moved += 1
 
-    def _commit(self, consumer: Any) -> None:
+    def _commit(self) -> None:
+        self._committed_at = time.monotonic()
         positions = {
             partition: position
             for partition, progress in self._progress.items()
@@ -151,119 +274,24 @@ class Consumer:
         }
         if not positions:
             return
+        offsets = {partition: OffsetAndMetadata(position, "", -1) for partition, position in positions.items()}
         try:
-            consumer.commit({tp: OffsetAndMetadata(position, "", -1) for tp, position in positions.items()})
+            self._consumer.commit(offsets, timeout_ms=KAFKA_ANSWER_MILLISECONDS)
+        except FencedInstanceIdError:
+            raise
         except KafkaError as error:  # the broker is away or the group has moved on: the next turn tries again
-            log.warning("kafka.commit_failed", topic=self.subscription.topic, reason=repr(error))
+            log.warning("kafka.commit_failed", topic=self._subscription.topic, reason=repr(error))
             return
         for partition, position in positions.items():
             self._progress[partition].committed(position)
 
-    def _pause_or_resume(self, consumer: Any) -> None:
-        full = self._held() >= self.subscription.max_in_flight
-        paused = consumer.paused()
+    def _pause_or_resume(self) -> None:
+        full = self.held >= self._most_held
+        paused = self._consumer.paused()
         if full:
-            consumer.pause(*(consumer.assignment() - paused))
+            self._consumer.pause(*(self._consumer.assignment() - paused))
         elif paused:
-            consumer.resume(*paused)
-        PAUSED.labels(self.subscription.topic).set(int(full))
-
-    def _drain(self, consumer: Any) -> None:
-        """Give what is running a moment to finish, so that a clean stop is not followed by repeats."""
-        pause = threading.Event()
-        for _ in range(50):
-            self._settle()
-            if not self._held():
-                break
-            pause.wait(0.1)
-        self._settle()
-        self._commit(consumer)
-
-    # -- the event loop -------------------------------------------------------------------------------------
-
-    def _dispatch(self, taken: _Taken) -> None:
-        before = self._tails.get(taken.record.key) if taken.record.key is not None else None
-        task = asyncio.get_running_loop().create_task(self._handle_after(before, taken))
-        self._tasks.add(task)
-        if taken.record.key is not None:
-            self._tails[taken.record.key] = task
-        task.add_done_callback(lambda done: self._forget(done, taken))
-
-    def _forget(self, task: "asyncio.Task[None]", taken: _Taken) -> None:
-        self._tasks.discard(task)
-        if taken.record.key is not None and self._tails.get(taken.record.key) is task:
-            del self._tails[taken.record.key]
-
-    async def _handle_after(self, before: "asyncio.Task[None] | None", taken: _Taken) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        outcome = await self._until_settled(taken)
-        EVENTS.labels(self.subscription.topic, outcome).inc()
-        self._finished.put(taken)
-
-    async def _until_settled(self, taken: _Taken) -> str:
-        backoff, bugs = BACKOFF_FIRST, 0
-        while True:
-            try:
-                return await self._settle_once(taken)
-            except Unavailable as error:
-                self._report_retry(taken, error)
-            except Exception as error:  # the outermost turn: an unknown error is bounded, then parked
-                bugs += 1
-                log.exception("event.failed", topic=taken.record.topic, offset=taken.offset, tried=bugs)
-                if bugs >= BUGS_TRIED:
-                    problem = f"handling failed {bugs} times: {type(error).__name__}: {error}"
-                    return await self._park_until_stored(taken, Refused(Code.MALFORMED, problem, owner=Owner.OURS))
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            backoff = min(backoff * 2, BACKOFF_MOST)
-
-    async def _settle_once(self, taken: _Taken) -> str:
-        try:
-            return await self.subscription.handler(decode(taken.record))
-        except Refused as error:
-            if error.owner is Owner.PLATFORM:  # wrong credentials or a missing namespace: not the event's fault
-                raise Unavailable(str(error), owner=Owner.PLATFORM) from error
-            return await self._park(taken, error)
-
-    async def _park_until_stored(self, taken: _Taken, error: TandemError) -> str:
-        while True:
-            try:
-                return await self._park(taken, error)
-            except Unavailable as unavailable:
-                self._report_retry(taken, unavailable)
-                await asyncio.sleep(BACKOFF_MOST)
-
-    async def _park(self, taken: _Taken, error: TandemError) -> str:
-        letter = dead_letter(
-            taken.record,
-            error,
-            partition=taken.partition.partition,
-            offset=taken.offset,
-            at=dt.datetime.now(dt.UTC),
-        )
-        await self.dead_letters.send([letter])
-        log.warning(
-            "event.dead_lettered",
-            topic=taken.record.topic,
-            partition=taken.partition.partition,
-            offset=taken.offset,
-            code=error.code.value,
-            reason=str(error),
-        )
-        return "dead_lettered"
-
-    def _report_retry(self, taken: _Taken, error: TandemError) -> None:
-        RETRIES.labels(self.subscription.topic).inc()
-        log.warning("event.waits", topic=taken.record.topic, offset=taken.offset, reason=str(error))
-
-
-def _as_record(message: Any) -> Record:
-    headers = tuple((name, value) for name, value in message.headers or ())
-    return Record(topic=message.topic, key=message.key, value=message.value, headers=headers)
-
-
-def _close(consumer: Any) -> None:
-    try:
-        consumer.close(timeout_ms=2000)
-    except KafkaError as error:
-        log.warning("kafka.close_failed", reason=repr(error))
+            self._consumer.resume(*paused)
+        if full or paused:
+            for partition in self._consumer.assignment():
+                metrics.PAUSED.labels(partition.topic, partition.partition).set(int(full))

@@ -1,6 +1,7 @@
 """The bridge's settings: the only reader of its environment."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,10 +33,38 @@ class BridgeSettings(PlatformSettings):
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port[,host:port…] of Kafka")
     kafka_group_prefix: str = Field(default="tandem", description="Prefix of the consumer groups")
     kafka_instance: str | None = Field(
-        default=None, description="Static member name of this bridge; unique per process"
+        default=None,
+        description="Static member name, unique per bridge: it gets its partitions back when it restarts",
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How Kafka is spoken to"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="SASL mechanism"
+    )
+    kafka_sasl_username: str | None = Field(default=None, description="SASL user")
+    kafka_sasl_password: SecretStr | None = Field(default=None, description="Its password")
+    kafka_ssl_ca_file: str | None = Field(default=None, description="PEM file of the CA; leave out for the system's")
+    kafka_ssl_certificate_file: str | None = Field(default=None, description="PEM file of our certificate, for mTLS")
+    kafka_ssl_key_file: str | None = Field(default=None, description="PEM file of its key")
+    kafka_proxy: str | None = Field(default=None, description="socks5://host:port, where Kafka is behind a proxy")
     kafka_partitions: int = Field(default=6, ge=1, description="Partitions of topics the bridge creates")
-    max_in_flight: int = Field(default=64, ge=1, le=10_000, description="Starts under way at once")
+    kafka_replication: int = Field(
+        default=1, ge=1, description="Replicas of topics the bridge creates; 3 in production"
+    )
+    max_in_flight: int = Field(default=64, ge=1, le=10_000, description="Events handled at once, per topic")
+    stall_seconds: float = Field(
+        default=60, ge=5, description="A consumer that is behind and has not moved for so long is opened anew"
+    )
+    routes_file: Path | None = Field(
+        default=None, description="Routing table in YAML: which events start which agents and DAG runs"
+    )
+    signing_keys_file: Path | None = Field(
+        default=None, description="YAML file of each tenant's request keys; requests of these tenants must be signed"
+    )
+    signed_requests: Literal["of_known_keys", "required"] = Field(
+        default="of_known_keys", description="required: a tenant without a key can ask for nothing by Kafka"
+    )
     airflow_url: str = Field(default="http://127.0.0.1:8080", description="Base URL of Airflow's API server")
     airflow_username: str = Field(default="bridge", description="Airflow service user")
     airflow_password: SecretStr = Field(default=SecretStr(""), description="Its password")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import offline_model
-from agent_workflows.adapters.stores import SqlRunLedger, SqlTranscripts
+from agent_workflows.adapters.stores import SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.ports import Snapshots, Thinker
 from agent_workflows.worker import Limits, Ports, build_worker
@@ -79,6 +79,7 @@ async def agent_runtime(
         transcripts=SqlTranscripts(database),
         snapshots=snapshots or SmallSnapshots(),
         ledger=SqlRunLedger(database),
+        effects=SqlEffects(database),
         agents=DEFINITIONS,
     )
     with ThreadPoolExecutor(8) as executor:

@@ -56,6 +56,14 @@ class SqlRunLedger:
         )
 
 
+class SqlEffects:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def make(self, *, key: str, tenant: str, run: str) -> bool:
+        return await self._database.arun(ledger.make_effect, key, tenant=tenant, run=run)
+
+
 class CachedSnapshots:
     """Pinned snapshots never change, so the ones read last stay in memory, up to ``CACHED_BYTES``."""
 

@@ -1,14 +1,19 @@
-"""The ``Assets`` port over Airflow's REST API."""
+"""The ``Pipelines`` port over Airflow's REST API."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import httpx
 
 from bridge.contracts.failures import Unavailable
+from bridge.domain.task_runs import GONE, TaskRun
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS: Final = 10.0
+RUNS_AT_ONCE: Final = 4
+CLOCK_SKEW: Final = dt.timedelta(minutes=1)
+PAGE: Final = 100
 
 
 class AirflowApi:
@@ -23,6 +28,7 @@ class AirflowApi:
         self._login = asyncio.Lock()
         self._emitting = asyncio.Lock()
         """Airflow 3.3's API server locks itself up, for minutes, over asset events posted side by side."""
+        self._running = asyncio.Semaphore(RUNS_AT_ONCE)
 
     async def emit(self, *, asset: str, partition: str, extra: Mapping[str, Any]) -> None:
         async with self._emitting:
@@ -33,6 +39,52 @@ class AirflowApi:
             except Unavailable:
                 self._assets.pop(asset, None)  # the id may have been another database's
                 raise
+
+    async def has_event(self, *, asset: str, event_id: str, since: dt.datetime) -> bool:
+        asset_id, offset = await self._asset_id(asset), 0
+        after = (since - CLOCK_SKEW).isoformat()
+        while True:
+            params = {"asset_id": asset_id, "timestamp_gte": after, "limit": PAGE, "offset": offset}
+            events = (await self.call("GET", "/api/v2/assets/events", params=params))["asset_events"]
+            if any((event.get("extra") or {}).get("event_id") == event_id for event in events):
+                return True
+            if len(events) < PAGE:
+                return False
+            offset += PAGE
+
+    async def run(self, *, dag: str, run_id: str, conf: Mapping[str, Any]) -> bool:
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        async with self._running:
+            response = await self.request("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)
+        if response.is_success:
+            return True
+        if response.status_code == httpx.codes.CONFLICT:
+            return False
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise Unavailable(f"Airflow knows no DAG {dag!r} yet; the routing table names it, so it must exist")
+        raise Unavailable(f"Airflow made no run {run_id!r} of {dag!r}: {response.status_code}: {response.text[:300]}")
+
+    async def task_states(self, tasks: Sequence[TaskRun]) -> dict[str, str | None]:
+        found: dict[tuple[str, str, str, int], str | None] = {}
+        for start in range(0, len(tasks), PAGE):
+            found |= await self._states(tasks[start : start + PAGE])
+        return {t.workflow_id: found.get((t.dag_id, t.run_id, t.task_id, t.map_index), GONE) for t in tasks}
+
+    async def _states(self, tasks: Sequence[TaskRun]) -> dict[tuple[str, str, str, int], str | None]:
+        body = {
+            "dag_ids": sorted({task.dag_id for task in tasks}),
+            "dag_run_ids": sorted({task.run_id for task in tasks}),
+            "task_ids": sorted({task.task_id for task in tasks}),
+            "page_limit": PAGE,
+        }
+        found: dict[tuple[str, str, str, int], str | None] = {}
+        while True:
+            page = {"page_offset": len(found)}
+            answer = await self.call("POST", "/api/v2/dags/~/dagRuns/~/taskInstances/list", json=body | page)
+            instances = answer["task_instances"]
+            found |= {(i["dag_id"], i["dag_run_id"], i["task_id"], i["map_index"]): i["state"] for i in instances}
+            if len(instances) < PAGE:
+                return found
 
     async def call(self, method: str, path: str, **options: Any) -> Any:
         """The JSON answer; raises ``Unavailable`` for anything but a 2xx."""

@@ -4,40 +4,103 @@ No deserialisers anywhere: one exception in them makes every later ``poll`` fail
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.structs import TopicPartition
 
 from bridge.contracts import names
 from bridge.contracts.envelope import MAX_VALUE_BYTES, Record
-from bridge.contracts.failures import Unavailable
+from bridge.contracts.failures import Code, Owner, Refused, Unavailable
+from bridge.ports import SEND_SECONDS
 
 BROKER_RECORD_BYTES: Final = 2 * 1024 * 1024
 """Dead letters carry what was refused for its size, so topics take more than we accept."""
-SEND_TIMEOUT_SECONDS: Final = 30
+DEAD_LETTER_DAYS: Final = 30
+METADATA_SECONDS: Final = 3
+DELIVERY_SECONDS: Final = 8
+CLOSE_SECONDS: Final = 0.5
+assert METADATA_SECONDS + DELIVERY_SECONDS + CLOSE_SECONDS < SEND_SECONDS  # noqa: S101 - what the port promises
 POLL_MILLISECONDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """How Kafka is spoken to. ``protocol``: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Files are PEM."""
+
+    protocol: str = "PLAINTEXT"
+    mechanism: str | None = None
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol.startswith("SASL") and not (self.mechanism and self.username and self.password):
+            raise Refused(
+                Code.BAD_CONNECTION,
+                f"Kafka security protocol {self.protocol} needs a SASL mechanism, a username and a password",
+                owner=Owner.PLATFORM,
+            )
+        for file in (self.ca_file, self.certificate_file, self.key_file):
+            if file and not Path(file).is_file():
+                problem = f"Kafka's TLS file {file!r} is not there"
+                raise Refused(Code.BAD_CONNECTION, problem, owner=Owner.PLATFORM)
+
+    def client(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"security_protocol": self.protocol}
+        if self.protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        if self.protocol.endswith("SSL"):
+            options |= {
+                "ssl_cafile": self.ca_file,
+                "ssl_certfile": self.certificate_file,
+                "ssl_keyfile": self.key_file,
+            }
+        return options
+
+
+@dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """Where Kafka is. The embedded development broker needs static membership, see ``instance``."""
+    """Where Kafka is, and how it is reached.
+
+    ``instance`` makes the consumers static members: a bridge that comes back within the session timeout gets its
+    partitions back without a rebalance. ``proxy`` is ``socks5://host:port``.
+    """
 
     bootstrap_servers: str
     instance: str | None = None
+    security: KafkaSecurity = KafkaSecurity()
+    proxy: str | None = None
 
     def client(self) -> dict[str, Any]:
-        return {"bootstrap_servers": self.bootstrap_servers.split(","), "allow_auto_create_topics": False}
+        return {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "proxy_url": self.proxy,
+            **self.security.client(),
+        }
 
 
 class KafkaEventLog:
-    """The ``EventLog`` port: acknowledged by all in-sync replicas before ``send`` returns."""
+    """The ``EventLog`` port: acknowledged by all in-sync replicas before ``send`` returns.
+
+    The producer is idempotent: its own retries neither repeat nor reorder.
+    """
 
     def __init__(self, address: KafkaAddress) -> None:
         self._address = address
         self._producer: Any = None
+        self._opening = threading.Lock()
 
     async def send(self, records: Sequence[Record]) -> None:
         await asyncio.to_thread(self._send, records)
@@ -46,28 +109,33 @@ class KafkaEventLog:
         try:
             producer = self._connected()
             futures = [producer.send(r.topic, value=r.value, key=r.key, headers=list(r.headers)) for r in records]
-            producer.flush(timeout=SEND_TIMEOUT_SECONDS)
+            producer.flush(timeout=DELIVERY_SECONDS)
             for future in futures:
-                future.get(timeout=SEND_TIMEOUT_SECONDS)
+                future.get(timeout=0)
         except KafkaError as error:
-            self.close()
+            self.close()  # gives up what is not sent yet
             raise Unavailable(f"Kafka at {self._address.bootstrap_servers} did not store: {error!r}") from error
 
     def _connected(self) -> Any:
-        if self._producer is None:
-            self._producer = KafkaProducer(
-                **self._address.client(),
-                acks="all",
-                max_request_size=BROKER_RECORD_BYTES,
-                delivery_timeout_ms=SEND_TIMEOUT_SECONDS * 1000,
-                max_block_ms=5000,
-            )
-        return self._producer
+        with self._opening:
+            if self._producer is None:
+                self._producer = KafkaProducer(
+                    **self._address.client(),
+                    allow_auto_create_topics=False,
+                    acks="all",
+                    enable_idempotence=True,
+                    max_request_size=BROKER_RECORD_BYTES,
+                    delivery_timeout_ms=DELIVERY_SECONDS * 1000,
+                    request_timeout_ms=DELIVERY_SECONDS * 500,
+                    max_block_ms=METADATA_SECONDS * 1000,
+                )
+            return self._producer
 
     def close(self) -> None:
-        producer, self._producer = self._producer, None
+        with self._opening:
+            producer, self._producer = self._producer, None
         if producer is not None:
-            producer.close(timeout=1)
+            producer.close(timeout=CLOSE_SECONDS)
 
 
 def open_consumer(address: KafkaAddress, *, topic: str, group: str) -> Any:
@@ -75,11 +143,11 @@ def open_consumer(address: KafkaAddress, *, topic: str, group: str) -> Any:
     try:
         consumer = KafkaConsumer(
             **address.client(),
+            allow_auto_create_topics=False,
             group_id=group,
             group_instance_id=f"{group}-{address.instance}" if address.instance else None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_poll_records=200,
             fetch_max_bytes=8 * 1024 * 1024,
             fetch_max_wait_ms=100,
             session_timeout_ms=10_000,
@@ -95,19 +163,89 @@ def open_consumer(address: KafkaAddress, *, topic: str, group: str) -> Any:
     return consumer
 
 
-def ensure_topics(address: KafkaAddress, *, partitions: int, topics: Iterable[str] = names.TOPICS) -> list[str]:
-    """Create each topic and its dead-letter topic where missing; returns the new ones. Safe to repeat."""
-    configs = {"max.message.bytes": str(BROKER_RECORD_BYTES + MAX_VALUE_BYTES)}
-    wanted = [name for topic in topics for name in (topic, names.dead_letter_topic(topic))]
+def list_topics(address: KafkaAddress) -> list[str]:
+    """Names of all topics; raises ``Unavailable``."""
     try:
-        admin = KafkaAdminClient(**_admin(address))
+        admin = KafkaAdminClient(**address.client())
+        try:
+            return sorted(admin.list_topics())
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {address.bootstrap_servers} does not answer: {error!r}") from error
+
+
+def read_all(address: KafkaAddress, topic: str) -> Iterator[Record]:
+    """Every record of a topic up to its present end, partition by partition; nothing if there is no such topic.
+
+    Belongs to no group and commits nothing. Raises ``Unavailable``.
+    """
+    try:
+        consumer = KafkaConsumer(
+            **address.client(),
+            allow_auto_create_topics=False,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {address.bootstrap_servers} does not answer: {error!r}") from error
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = consumer.end_offsets(partitions) if partitions else {}
+        for partition, end in sorted(ends.items()):
+            yield from _read_partition(consumer, partition, end)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka stopped answering while {topic!r} was read: {error!r}") from error
+    finally:
+        consumer.close()
+
+
+def _read_partition(consumer: Any, partition: TopicPartition, end: int) -> Iterator[Record]:
+    consumer.assign([partition])
+    consumer.seek_to_beginning(partition)
+    while consumer.position(partition) < end:
+        for message in consumer.poll(timeout_ms=1000).get(partition, ()):
+            if message.offset < end:
+                yield as_record(message)
+
+
+def as_record(message: Any) -> Record:
+    """What kafka-python read, as our own record."""
+    headers = tuple((name, value) for name, value in message.headers or ())
+    return Record(topic=message.topic, key=message.key, value=message.value, headers=headers)
+
+
+def ensure_topics(
+    address: KafkaAddress,
+    *,
+    partitions: int,
+    replication: int = 1,
+    topics: Iterable[str] = names.TOPICS,
+    foreign: Iterable[str] = (),
+) -> list[str]:
+    """Create each topic and its dead-letter topic where missing; returns the new ones. Safe to repeat.
+
+    Of ``foreign`` topics, which belong to other systems, only the dead-letter topic is made.
+    """
+    size = {"max.message.bytes": str(BROKER_RECORD_BYTES + MAX_VALUE_BYTES)}
+    kept = {"retention.ms": str(DEAD_LETTER_DAYS * 24 * 3600 * 1000)}
+    wanted = [name for topic in topics for name in (topic, names.dead_letter_topic(topic))]
+    wanted += [names.dead_letter_topic(topic) for topic in foreign]
+    try:
+        admin = KafkaAdminClient(**address.client())
     except KafkaError as error:
         raise Unavailable(f"Kafka at {address.bootstrap_servers} does not answer: {error!r}") from error
     try:
         missing = [name for name in wanted if name not in set(admin.list_topics())]
         if missing:
             spec: Mapping[str, Any] = {
-                name: {"num_partitions": partitions, "replication_factor": 1, "configs": configs} for name in missing
+                name: {
+                    "num_partitions": partitions,
+                    "replication_factor": replication,
+                    "configs": size | (kept if name.endswith(names.DEAD_SUFFIX) else {}),
+                }
+                for name in missing
             }
             admin.create_topics(spec)
     except TopicAlreadyExistsError:
@@ -118,7 +256,3 @@ def ensure_topics(address: KafkaAddress, *, partitions: int, topics: Iterable[st
         return missing
     finally:
         admin.close()
-
-
-def _admin(address: KafkaAddress) -> dict[str, Any]:
-    return {"bootstrap_servers": address.bootstrap_servers.split(",")}

@@ -1,8 +1,10 @@
 """The ``Ledger`` port over the platform database."""
 
+import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from bridge.adapters.database import Database, ledger
 from bridge.contracts import names
@@ -11,25 +13,52 @@ from bridge.contracts.envelope import Envelope
 from bridge.contracts.events import AgentAccepted, AgentCompleted
 from bridge.contracts.failures import Code, Refused
 from bridge.contracts.tenants import Tenant
+from bridge.domain.task_runs import TaskRun
+
+TENANT_SECONDS: Final = 2.0
+"""How long a declared tenant is remembered. That one is not declared is asked anew each time."""
+TOGETHER: Final = 100
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tenants: dict[str, tuple[float, Tenant]] = {}
+        self._accept: _Together[tuple[str, str, AgentAccepted], None] = _Together(self._record_accepted)
+        self._ask: _Together[str, bool] = _Together(self._are_accepted)
 
     async def find_tenant(self, tenant: str) -> Tenant | None:
-        return await self._database.arun(ledger.find_tenant, tenant)
+        at, known = self._tenants.get(tenant, (0.0, None))
+        if known is not None and time.monotonic() - at < TENANT_SECONDS:
+            return known
+        found = await self._database.arun(ledger.find_tenant, tenant)
+        if found is not None:
+            self._tenants[tenant] = (time.monotonic(), found)
+        return found
 
     async def find_snapshots(
         self, *, tenant: str, spec: AgentSpec, request: Mapping[str, Any]
     ) -> tuple[SnapshotRef, ...]:
+        if spec.dataset is None:
+            return ()
         return await self._database.arun(resolve_snapshots, tenant=tenant, spec=spec, request=request)
 
     async def is_accepted(self, workflow_id: str) -> bool:
-        return await self._database.arun(ledger.is_accepted, workflow_id)
+        return await self._ask.of(workflow_id)
 
-    async def record_accepted(self, accepted: AgentAccepted, *, tenant: str, event_id: str) -> bool:
-        return await self._database.arun(ledger.record_accepted, accepted, tenant=tenant, event_id=event_id)
+    async def _are_accepted(self, workflow_ids: Sequence[str]) -> list[bool]:
+        known = await self._database.arun(ledger.accepted_among, workflow_ids)
+        return [workflow_id in known for workflow_id in workflow_ids]
+
+    async def record_accepted(self, accepted: AgentAccepted, *, tenant: str, event_id: str) -> None:
+        await self._accept.of((tenant, event_id, accepted))
+
+    async def _record_accepted(self, accepted: Sequence[tuple[str, str, AgentAccepted]]) -> list[None]:
+        await self._database.arun(ledger.record_accepted, accepted)
+        return [None] * len(accepted)
 
     async def record_completion(self, completed: AgentCompleted, *, tenant: str) -> bool:
         return await self._database.arun(ledger.record_completion, completed, tenant=tenant)
@@ -37,17 +66,80 @@ class SqlLedger:
     async def missing_completions(self, workflow_ids: Sequence[str]) -> set[str]:
         return await self._database.arun(ledger.missing_completions, workflow_ids)
 
-    async def is_delivered(self, event_id: str, destination: str) -> bool:
-        return await self._database.arun(ledger.is_delivered, event_id, destination)
+    async def begin_deliveries(
+        self, event_id: str, destinations: Sequence[str], *, tenant: str
+    ) -> Mapping[str, dt.datetime | None]:
+        return await self._database.arun(ledger.begin_deliveries, event_id, destinations, tenant=tenant)
 
-    async def record_delivery(self, event_id: str, destination: str, tenant: str) -> None:
-        await self._database.arun(ledger.record_delivery, event_id, destination, tenant)
+    async def finish_delivery(self, event_id: str, destination: str) -> None:
+        await self._database.arun(ledger.finish_delivery, event_id, destination)
+
+    async def decide_batch(
+        self, dag: str, *, tenant: str, destination: str, events: Mapping[str, Mapping[str, Any]]
+    ) -> Sequence[str]:
+        return await self._database.arun(
+            ledger.decide_batch, dag, tenant=tenant, destination=destination, events=events
+        )
+
+    async def batch_events(self, batch: str) -> Sequence[Any]:
+        return await self._database.arun(ledger.batch_events, batch)
+
+    async def finish_batch(self, batch: str) -> None:
+        await self._database.arun(ledger.finish_batch, batch)
+
+    async def hold_lease(self, name: str, *, holder: str, seconds: float) -> bool:
+        return await self._database.arun(ledger.hold_lease, name, holder=holder, seconds=seconds)
+
+    async def drop_lease(self, name: str, *, holder: str) -> None:
+        await self._database.arun(ledger.drop_lease, name, holder=holder)
 
     async def waiting_events(self, limit: int) -> Sequence[tuple[int, str, str, Envelope]]:
         return await self._database.arun(ledger.waiting_events, limit)
 
     async def mark_published(self, seqs: Sequence[int]) -> None:
         await self._database.arun(ledger.mark_published, seqs)
+
+    async def open_task_runs(self, limit: int) -> Sequence[TaskRun]:
+        return await self._database.arun(ledger.open_task_runs, limit)
+
+    async def settle_task_run(self, workflow_id: str) -> None:
+        await self._database.arun(ledger.settle_task_run, workflow_id)
+
+
+class _Together(Generic[Item, Answer]):
+    """Answers many callers with one transaction: what comes while one is under way goes into the next one."""
+
+    def __init__(self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
+        self._work = work
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def of(self, item: Item) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._running is None:
+            self._running = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+                await self._answer(batch)
+        finally:
+            self._running = None
+
+    async def _answer(self, batch: "Sequence[tuple[Item, asyncio.Future[Answer]]]") -> None:
+        try:
+            answers = await self._work([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - every caller gets it
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
 
 
 def resolve_snapshots(

@@ -9,9 +9,12 @@ from typing import Any
 from temporalio.client import (
     Client,
     TLSConfig,
+    WithStartWorkflowOperation,
     WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
     Priority,
@@ -35,7 +38,7 @@ from temporalio.exceptions import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from bridge.contracts import names
-from bridge.contracts.agents import AgentResult, AgentSpec, AgentStart
+from bridge.contracts.agents import AgentMessage, AgentResult, AgentSpec, AgentStart
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 from bridge.contracts.tenants import Tenant
@@ -45,6 +48,8 @@ AGENT = SearchAttributeKey.for_keyword(names.AGENT_ATTRIBUTE)
 STARTED_BY = SearchAttributeKey.for_keyword(names.STARTED_BY_ATTRIBUTE)
 
 RPC_TIMEOUT = dt.timedelta(seconds=10)
+UPDATE_TIMEOUT = dt.timedelta(seconds=30)
+"""An update waits for a worker to take it."""
 
 OUTCOMES = {
     WorkflowExecutionStatus.COMPLETED: Outcome.COMPLETED,
@@ -102,21 +107,8 @@ class TemporalAgents:
             await self.client.start_workflow(
                 spec.workflow,
                 start,
-                id=start.workflow_id,
-                task_queue=spec.queue,
-                execution_timeout=spec.execution_timeout,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                **_start_options(start, spec, tenant),
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(TENANT, start.tenant),
-                        SearchAttributePair(AGENT, start.agent),
-                        SearchAttributePair(STARTED_BY, start.started_by),
-                    ]
-                ),
-                memo={"cause": start.cause},
-                priority=Priority(fairness_key=start.tenant, fairness_weight=tenant.weight if tenant else None),
-                static_summary=f"{start.agent} for {start.tenant}",
                 rpc_timeout=RPC_TIMEOUT,
             )
         except WorkflowAlreadyStartedError:
@@ -124,6 +116,50 @@ class TemporalAgents:
         except RPCError as error:
             raise _sorted(error, f"start {start.workflow_id!r}") from error
         return True
+
+    async def signal(
+        self, start: AgentStart, spec: AgentSpec, tenant: Tenant, name: str, message: AgentMessage
+    ) -> None:
+        """Signal-with-start. The run drops a message whose event id it has had."""
+        try:
+            await self.client.start_workflow(
+                spec.workflow,
+                start,
+                **_start_options(start, spec, tenant),
+                start_signal=name,
+                start_signal_args=[message],
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError as error:
+            raise _closed(start) from error
+        except RPCError as error:
+            raise _sorted(error, f"signal {start.workflow_id!r}") from error
+
+    async def update(
+        self, start: AgentStart, spec: AgentSpec, tenant: Tenant, name: str, message: AgentMessage
+    ) -> None:
+        """Update-with-start. The update's id is the event's, so the server answers a repeat from the first one."""
+        operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            spec.workflow,
+            start,
+            **_start_options(start, spec, tenant),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        try:
+            await self.client.execute_update_with_start_workflow(
+                name, message, start_workflow_operation=operation, id=message.event_id, rpc_timeout=UPDATE_TIMEOUT
+            )
+        except WorkflowAlreadyStartedError as error:
+            raise _closed(start) from error
+        except WorkflowUpdateFailedError as error:
+            code, reason = describe_failure(error.cause)
+            problem = f"agent run {start.workflow_id!r} refused update {name!r}: {code}: {reason}"
+            raise Refused(Code.INVALID_REQUEST, problem) from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            problem = f"agent run {start.workflow_id!r} did not take update {name!r} yet; is a worker running?"
+            raise Unavailable(problem) from error
+        except RPCError as error:
+            raise _sorted(error, f"update {start.workflow_id!r}") from error
 
     async def cancel(self, workflow_id: str) -> None:
         """Ask a run to stop; one that has closed already is fine, one that never was is refused."""
@@ -212,6 +248,31 @@ class TemporalAgents:
             if isinstance(start, AgentStart):
                 return start
         raise Unavailable(f"Temporal has no first event for {execution.id!r}")
+
+
+def _start_options(start: AgentStart, spec: AgentSpec, tenant: Tenant | None) -> dict[str, Any]:
+    """The same however a run is started; a closed run of the same request is never run again."""
+    return {
+        "id": start.workflow_id,
+        "task_queue": spec.queue,
+        "execution_timeout": spec.execution_timeout,
+        "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        "search_attributes": TypedSearchAttributes(
+            [
+                SearchAttributePair(TENANT, start.tenant),
+                SearchAttributePair(AGENT, start.agent),
+                SearchAttributePair(STARTED_BY, start.started_by),
+            ]
+        ),
+        "memo": {"cause": start.cause},
+        "priority": Priority(fairness_key=start.tenant, fairness_weight=tenant.weight if tenant else None),
+        "static_summary": f"{start.agent} for {start.tenant}",
+    }
+
+
+def _closed(start: AgentStart) -> Refused:
+    problem = f"agent run {start.workflow_id!r} has ended and takes no more messages; use another request id"
+    return Refused(Code.AGENT_CLOSED, problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ An agent's workflow is started by ``AgentSpec.workflow`` and an ``AgentStart``, 
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -115,9 +115,38 @@ class Finding(Frozen):
     evidence: tuple[Evidence, ...] = Field(min_length=1, max_length=24)
 
 
+class RunCanary(Frozen):
+    """Request: show that starting, working, an effect and completing all work; wait for ``notes`` notes first."""
+
+    notes: int = Field(default=0, ge=0, le=100)
+
+
+class Note(Frozen):
+    """A message to a running canary, by signal or update."""
+
+    text: str = Field(max_length=1000)
+
+
+class CanaryReturned(Frozen):
+    """Result of ``canary``. ``effect`` is the idempotency key of the one effect it made."""
+
+    effect: str
+    notes: tuple[str, ...] = ()
+
+
+class AgentMessage(Frozen):
+    """What a signal or update carries to an agent. ``event_id`` is its dedupe key: a repeat is dropped."""
+
+    event_id: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """A contracted agent. ``dataset`` names the tenant dataset it needs published, if any."""
+    """A contracted agent. ``dataset`` names the tenant dataset it needs published, if any.
+
+    ``messages`` are the signals and updates it understands, each with the model of its data.
+    """
 
     name: str
     workflow: str
@@ -126,16 +155,26 @@ class AgentSpec:
     queue: str = names.AGENTS_QUEUE
     dataset: str | None = None
     references: tuple[str, ...] = ()
+    messages: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     execution_timeout: dt.timedelta = dt.timedelta(hours=24)
 
     def validate_input(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """The input as plain JSON values; raises ``Refused(INVALID_REQUEST)`` that names each bad field."""
+        return self._validated(self.request, value, "request")
+
+    def validate_message(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The message's data as plain JSON values; raises ``Refused(INVALID_REQUEST)``."""
+        if name not in self.messages:
+            known = ", ".join(sorted(self.messages)) or "none"
+            raise Refused(Code.INVALID_REQUEST, f"agent {self.name!r} has no message {name!r}; it has: {known}")
+        return self._validated(self.messages[name], value, f"message {name!r}")
+
+    def _validated(self, model: type[BaseModel], value: Mapping[str, Any], what: str) -> dict[str, Any]:
         try:
-            return self.request.model_validate(dict(value)).model_dump(mode="json")
+            return model.model_validate(dict(value)).model_dump(mode="json")
         except ValidationError as error:
-            raise Refused(
-                Code.INVALID_REQUEST, f"request for agent {self.name!r} is not valid: {describe(error)}"
-            ) from error
+            problem = f"{what} for agent {self.name!r} is not valid: {describe(error)}"
+            raise Refused(Code.INVALID_REQUEST, problem) from error
 
 
 INVESTIGATE_DELAYS: Final = AgentSpec(
@@ -147,7 +186,21 @@ INVESTIGATE_DELAYS: Final = AgentSpec(
     references=(names.MARKET, names.WEATHER),
 )
 
-AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType({INVESTIGATE_DELAYS.name: INVESTIGATE_DELAYS})
+NOTE: Final = "note"
+"""Signal of the canary."""
+RECORD_NOTE: Final = "record_note"
+"""Update of the canary."""
+
+CANARY: Final = AgentSpec(
+    name="canary",
+    workflow="CanaryWorkflow",
+    request=RunCanary,
+    result=CanaryReturned,
+    messages=MappingProxyType({NOTE: Note, RECORD_NOTE: Note}),
+    execution_timeout=dt.timedelta(hours=6),
+)
+
+AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType({spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY)})
 
 
 def find_agent(name: str, agents: Mapping[str, AgentSpec] = AGENTS) -> AgentSpec:

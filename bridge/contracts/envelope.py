@@ -1,13 +1,14 @@
 """The envelope every event travels in: id, type, tenant, time, cause.
 
 Out: CloudEvents 1.0 in Kafka *binary mode*. In: binary, structured and plain JSON
-(``{"id", "type", "tenant", "data"}``, where ``type`` may be left out on the request topic).
+(``{"id", "type", "tenant", "data"}``, where ``type`` may be left out on the request topic and on a topic
+with one route).
 Decoding reads bytes and raises ``Refused`` with a code; nothing else escapes it.
 """
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +24,9 @@ PREFIX: Final = "ce_"
 STRUCTURED: Final = "application/cloudevents+json"
 SOURCE: Final = "/tandem"
 
-Header = tuple[str, bytes]
+Header = tuple[str, bytes | None]
+Complete = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Fills in what a sender left out, from the topic and the attributes it did send."""
 
 
 class Envelope(BaseModel):
@@ -62,13 +65,18 @@ def wrap(fact: Fact, *, event_id: str, tenant: str, time: dt.datetime, cause: st
 def encode(envelope: Envelope, *, topic: str, key: str) -> Record:
     """Binary mode: attributes as ``ce_*`` headers, value = JSON data. ``key`` orders the event's peers."""
     attributes = {"specversion": SPEC_VERSION} | envelope.model_dump(mode="json", exclude={"data"})
-    headers = [(PREFIX + name, str(value).encode()) for name, value in attributes.items() if value]
+    headers: list[Header] = [(PREFIX + name, str(value).encode()) for name, value in attributes.items() if value]
     headers.append(("content-type", b"application/json"))
     value = json.dumps(envelope.data, separators=(",", ":")).encode()
     return Record(topic=topic, key=key.encode(), value=value, headers=tuple(headers))
 
 
-def decode(record: Record) -> Envelope:
+def request_by_default(topic: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    """On our own request topic, an event without a type asks for an agent."""
+    return ({"type": AgentRequested.TYPE} if topic == AgentRequested.TOPIC else {}) | attributes
+
+
+def decode(record: Record, complete: Complete = request_by_default) -> Envelope:
     """The envelope in ``record``; raises ``Refused`` (``malformed``, ``too_large``, ``key_not_utf8``)."""
     if record.value is None:
         raise Refused(Code.MALFORMED, "the record has no value (a tombstone); send a JSON event")
@@ -81,10 +89,12 @@ def decode(record: Record) -> Envelope:
     body = _json_object(record.value)
     headers = _text_headers(record.headers)
     if PREFIX + "id" in headers:
-        return _envelope(_from_binary(headers, body))
-    if headers.get("content-type", "").startswith(STRUCTURED) or "specversion" in body:
-        return _envelope(_from_structured(body))
-    return _envelope(_from_plain(body))
+        attributes = _from_binary(headers, body)
+    elif headers.get("content-type", "").startswith(STRUCTURED) or "specversion" in body:
+        attributes = _from_structured(body)
+    else:
+        attributes = _from_plain(body)
+    return _envelope(complete(record.topic, attributes))
 
 
 def _check_key(key: bytes | None) -> None:
@@ -129,7 +139,7 @@ def _from_plain(body: Mapping[str, Any]) -> dict[str, Any]:
     known = {"id", "type", "source", "tenant", "time", "cause", "traceparent", "data"}
     data = body.get("data", {name: value for name, value in body.items() if name not in known})
     envelope = {name: value for name, value in body.items() if name in known}
-    return {"type": AgentRequested.TYPE, "source": "plain-json"} | envelope | {"data": data}
+    return {"source": "plain-json"} | envelope | {"data": data}
 
 
 def _check_spec_version(attributes: Mapping[str, Any]) -> None:

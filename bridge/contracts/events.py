@@ -112,10 +112,21 @@ class SnapshotPublished(Fact):
     report: str = ""
 
 
+class TenantDeclared(Fact):
+    """A tenant was declared or its declaration changed; ``version`` counts the declarations."""
+
+    TYPE: ClassVar[str] = "tandem.tenant.declared.v1"
+    TOPIC: ClassVar[str] = names.TENANTS_TOPIC
+
+    tenant: dict[str, Any]
+    version: int
+
+
 CONTRACTS: Final[tuple[type[AgentRequested] | type[Fact], ...]] = (
     AgentRequested,
     AgentAccepted,
     AgentCompleted,
     Verdict,
     SnapshotPublished,
+    TenantDeclared,
 )

@@ -3,7 +3,10 @@
 Never built from topic, partition and offset: offsets restart when a topic is recreated.
 """
 
-from typing import Annotated
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Final
 
 from pydantic import StringConstraints
 
@@ -24,6 +27,35 @@ def completion_event_id(workflow: str) -> str:
 
 def accepted_event_id(workflow: str) -> str:
     return f"{workflow}#accepted"
+
+
+def declared_event_id(tenant: str, version: int) -> str:
+    return f"{tenant}#declared-{version}"
+
+
+MAX_AIRFLOW_KEY: Final = 200
+"""Airflow stores 250 characters of a run id or partition key."""
+
+
+def partition_key(event: str) -> str:
+    """Airflow partition key of an event: its id, so that no two events share one. A long one ends in a digest."""
+    if len(event) <= MAX_AIRFLOW_KEY:
+        return event
+    return f"{event[: MAX_AIRFLOW_KEY - 17]}~{hashlib.sha256(event.encode()).hexdigest()[:16]}"
+
+
+def dag_run_id(event: str) -> str:
+    """Run id of the one downstream run of an event: its id in the letters that Airflow allows.
+
+    Injective: ``/`` becomes ``~``, any other letter that Airflow refuses becomes its code.
+    """
+    text = re.sub(r"[^A-Za-z0-9_.:/-]", lambda found: f"+{ord(found.group()):02X}", event).replace("/", "~")
+    return partition_key(text)
+
+
+def batch_id(dag: str, events: Iterable[str]) -> str:
+    """Run id of the one downstream run of a batch of events."""
+    return "batch~" + hashlib.sha256("\n".join([dag, *sorted(events)]).encode()).hexdigest()[:32]
 
 
 def snapshot_tag(day: str, run: str) -> str:

@@ -9,13 +9,18 @@ REQUESTS_TOPIC: Final = "agents.request.v1"
 LIFECYCLE_TOPIC: Final = "agents.lifecycle.v1"
 QUALITY_TOPIC: Final = "data.quality.v1"
 PUBLISHED_TOPIC: Final = "data.published.v1"
-TOPICS: Final = (REQUESTS_TOPIC, LIFECYCLE_TOPIC, QUALITY_TOPIC, PUBLISHED_TOPIC)
+TENANTS_TOPIC: Final = "platform.tenants.v1"
+TOPICS: Final = (REQUESTS_TOPIC, LIFECYCLE_TOPIC, QUALITY_TOPIC, PUBLISHED_TOPIC, TENANTS_TOPIC)
 DEAD_SUFFIX: Final = ".dead"
 
 AGENTS_QUEUE: Final = "agents"
 
 FEATURES_ASSET: Final = "flights.features"
 COMPLETED_ASSET: Final = "agents.completed"
+VERDICTS_ASSET: Final = "data.verdicts"
+PUBLISHED_ASSET: Final = "data.published"
+ANNOUNCED_ASSETS: Final = (COMPLETED_ASSET, VERDICTS_ASSET, PUBLISHED_ASSET)
+"""Assets whose events the bridge posts."""
 
 DEPARTURES: Final = "departures"
 """Dataset of one tenant: its departures, one row a flight."""

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import files
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from bridge.stack.reachable import answers, connects
 
 BIN: Final = Path(sys.executable).parent
 OLDEST_JAVA: Final = 17
+BRIDGES: Final = (("bridge", "bridge_probe"), ("bridge-2", "bridge_2_probe"))
 APACHE: Final = "Apache Kafka"
 EMBEDDED: Final = "embedded development broker"
 EMBEDDED_BANNER: Final = (
@@ -30,13 +31,14 @@ EMBEDDED_BANNER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """``ready`` is asked again and again until it says yes. ``wave`` orders the start."""
+    """``ready`` is asked again and again until it says yes. ``wave`` orders the start. ``environment`` is its own,
+    on top of what all get."""
 
     name: str
     command: tuple[str, ...]
     ready: Callable[[], bool]
     wave: int
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def components(plan: Layout) -> list[Component]:
@@ -68,8 +70,17 @@ def components(plan: Layout) -> list[Component]:
             lambda: answers(plan.url("worker_probe") + "/readyz", 200),
             2,
         ),
-        Component("bridge", (python, "-m", "bridge"), lambda: answers(plan.url("bridge_probe") + "/readyz", 200), 2),
+        *(_bridge(plan, name, probe) for name, probe in BRIDGES[: plan.bridges]),
     ]
+
+
+def _bridge(plan: Layout, name: str, probe: str) -> Component:
+    """Each bridge is a static member of its consumer groups under its own name."""
+    own = {"TANDEM_KAFKA_INSTANCE": name, "TANDEM_BRIDGE_PROBE_PORT": str(plan.ports[probe])}
+    if plan.kafka_proxy:
+        own["TANDEM_KAFKA_PROXY"] = plan.kafka_proxy
+    command = (str(BIN / "python"), "-m", "bridge")
+    return Component(name, command, lambda: answers(plan.url(probe) + "/readyz", 200), 2, own)
 
 
 def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -90,10 +101,9 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
         "TANDEM_S3_ACCESS_KEY": "tandem",
         "TANDEM_S3_SECRET_KEY": plan.secrets["s3_secret"],
         "TANDEM_KAFKA_BOOTSTRAP_SERVERS": plan.address("kafka"),
-        "TANDEM_KAFKA_INSTANCE": "local",
+        "TANDEM_ROUTES_FILE": str(REPOSITORY / "infra" / "routes.yaml"),
         "TANDEM_AIRFLOW_URL": plan.url("airflow"),
         "TANDEM_AIRFLOW_PASSWORD": plan.secrets["airflow_bridge"],
-        "TANDEM_BRIDGE_PROBE_PORT": str(plan.ports["bridge_probe"]),
         "TANDEM_WORKER_PROBE_PORT": str(plan.ports["worker_probe"]),
         "PATH": f"{BIN}{os.pathsep}{inherited.get('PATH', '/usr/bin:/bin')}",
         "PYTHONUNBUFFERED": "1",

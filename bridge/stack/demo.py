@@ -22,7 +22,6 @@ from bridge.contracts.agents import INVESTIGATE_DELAYS
 from bridge.contracts.events import AgentCompleted, Verdict
 from bridge.contracts.failures import Code, Owner, Refused, Unavailable
 from bridge.contracts.ids import completion_event_id, workflow_id
-from bridge.handlers import AIRFLOW
 from bridge.stack.layout import REPOSITORY, Layout
 from bridge.stack.raw_data import load_days
 
@@ -30,6 +29,7 @@ DAYS: Final = ("2013-04-16", "2013-02-08", "2013-04-17")
 TENANTS: Final = ("AA", "B6", "DL", "EV", "MQ", "UA")
 DAMAGED: Final = {"2013-04-17": "DL"}
 DAGS: Final = ("agents_daily_digest", "agents_daily_investigation", "flights_daily_ingest")
+DIGEST: Final = "airflow-dag:agents_daily_digest"
 STEP_SECONDS: Final = 300
 Say = Callable[[str], None]
 Pair = tuple[str, str]
@@ -190,7 +190,7 @@ class Demo:
     async def _digested(self, runs: Sequence[str]) -> None:
         async def all_delivered() -> bool:
             for run in runs:
-                if not await self._database.arun(ledger.is_delivered, completion_event_id(run), AIRFLOW):
+                if not await self._database.arun(ledger.is_delivered, completion_event_id(run), DIGEST):
                     return False
             answer = await self._airflow.call(
                 "GET", "/api/v2/dags/agents_daily_digest/dagRuns", params={"limit": 100, "order_by": "-run_after"}

@@ -28,6 +28,7 @@ PREFERRED_PORTS: Final = {
     "s3_admin": 8646,
     "s3_metrics": 9327,
     "bridge_probe": 8091,
+    "bridge_2_probe": 8093,
     "worker_probe": 8092,
 }
 GRPC_OFFSET: Final = 10_000
@@ -37,7 +38,10 @@ WITH_GRPC: Final = frozenset({"s3", "s3_master", "s3_volume", "s3_filer", "s3_ad
 
 @dataclass(slots=True)
 class Layout:
-    """``moved`` names the ports that were not the preferred ones because those were taken."""
+    """``moved`` names the ports that were not the preferred ones because those were taken.
+
+    ``bridges`` is how many bridge processes run, one or two; ``kafka_proxy`` is theirs.
+    """
 
     home: Path
     ports: dict[str, int]
@@ -45,6 +49,8 @@ class Layout:
     broker: str = ""
     platform_url: str = ""
     has_postgres: bool = False
+    bridges: int = 1
+    kafka_proxy: str = ""
     moved: list[str] = field(default_factory=list)
 
     @property

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.database import Database, ledger
+from bridge.adapters.files import read_tenants
 from bridge.adapters.kafka import KafkaAddress, ensure_topics
 from bridge.adapters.objects import Objects, S3Address
-from bridge.adapters.tenant_file import read_tenants
 from bridge.contracts import names
 from bridge.contracts.failures import Code, Owner, Refused, TandemError
 from bridge.stack import components as parts
@@ -26,7 +26,7 @@ READY_SECONDS: Final = 120
 Say = Callable[[str], None]
 
 
-def up(home: Path, say: Say, inherited: dict[str, str]) -> Layout:
+def up(home: Path, say: Say, inherited: dict[str, str], *, bridges: int = 1, kafka_proxy: str = "") -> Layout:
     """Bring every server up and ready; what runs already is left alone. Raises ``Refused`` with what to do."""
     with _only_one(home):
         running = layout.load(home)
@@ -36,6 +36,7 @@ def up(home: Path, say: Say, inherited: dict[str, str]) -> Layout:
             say("Found servers of an earlier run without their supervisor; stopping them.")
             Supervisor(running or layout.plan(home)).stop()
         plan = layout.plan(home)
+        plan.bridges, plan.kafka_proxy = bridges, kafka_proxy
         for note in plan.moved:
             say(f"Port of {note}.")
         try:

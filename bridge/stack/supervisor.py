@@ -100,8 +100,10 @@ class Supervisor:
     def _program(self, part: Component) -> str:
         stop = "INT" if part.name == "postgres" else "TERM"  # PostgreSQL waits for its clients on TERM
         command = shlex.join(part.command).replace("%", "%%")
+        own = ",".join(f'{name}="{value}"' for name, value in part.environment.items()).replace("%", "%%")
         return (
             f"[program:{part.name}]\ncommand={command}\ndirectory={REPOSITORY}\nautostart=false\nautorestart=true\n"
+            f"environment={own}\n"
             f"startsecs=1\nstartretries=20\nstopasgroup=true\nkillasgroup=true\nstopwaitsecs=15\nstopsignal={stop}\n"
             f"stdout_logfile={self._plan.logs / part.name}.log\nredirect_stderr=true\n"
             "stdout_logfile_maxbytes=20MB\nstdout_logfile_backups=1\n"

@@ -79,7 +79,7 @@ async def test_the_same_request_makes_one_run(stack: Any, tmp_path: Path) -> Non
         after_it_closed = await runtime.agents.start(run, runtime.spec)
 
         assert [*new, after_it_closed] == [True, False, False, False]
-        assert len(runtime.database.run(ledger.waiting_events, 10)) == 1
+        assert len(runtime.database.run(ledger.waiting_events, 10)) == 2  # accepted, completed
 
 
 async def test_a_request_that_is_not_valid_fails_with_its_code(stack: Any, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_a_terminated_run_is_found_and_completed_once(stack: Any, tmp_path
         recorded = runtime.recorded(run)
         assert recorded is not None
         assert (recorded.outcome, recorded.code) == (Outcome.TERMINATED, "agent_terminated")
-        assert len(runtime.database.run(ledger.waiting_events, 10)) == 1
+        assert len(runtime.database.run(ledger.waiting_events, 10)) == 2  # accepted, completed
 
 
 async def test_a_run_out_of_time_is_found_and_completed(stack: Any, tmp_path: Path) -> None:

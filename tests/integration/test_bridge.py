@@ -11,10 +11,14 @@ import pytest
 from kafka import KafkaConsumer
 
 from bridge.adapters.kafka import KafkaEventLog, ensure_topics
-from bridge.consumer import Consumer, Handler, Subscription
+from bridge.consumer import Consumer
 from bridge.contracts.agents import AGENTS
 from bridge.contracts.envelope import MAX_VALUE_BYTES, Envelope, Record
 from bridge.contracts.failures import Unavailable
+from bridge.contracts.names import REQUESTS_TOPIC
+from bridge.contracts.routes import RoutingTable
+from bridge.dispatch import Handler, Subscription
+from bridge.domain.routing import Routing
 from bridge.handlers import StartAgents
 from tests.fakes import FakeAgents, FakeLedger
 from tests.samples import AA
@@ -73,6 +77,10 @@ def _dead_letters(stack: Any, topic: str, count: int) -> list[Any]:
     return letters
 
 
+def _starter(agents: FakeAgents, ledger: FakeLedger) -> StartAgents:
+    return StartAgents(REQUESTS_TOPIC, agents, ledger, Routing.of(RoutingTable(), AGENTS), AGENTS)
+
+
 def _ledger() -> FakeLedger:
     return FakeLedger(tenants={"AA": AA}, published={("AA", "2013-04-16")})
 
@@ -90,7 +98,7 @@ async def test_bad_records_are_parked_with_their_reason_and_the_rest_goes_on(sta
     agents, ledger = FakeAgents(), _ledger()
 
     await _send(stack, _request(topic, 1), *bad.values(), _request(topic, 2))
-    async with _consuming(stack, topic, StartAgents(agents, ledger, AGENTS)):
+    async with _consuming(stack, topic, _starter(agents, ledger)):
         await _until(lambda: len(agents.started) == 2)
         letters = await asyncio.to_thread(_dead_letters, stack, topic, len(bad))
 
@@ -105,7 +113,7 @@ async def test_an_engine_that_is_down_makes_no_dead_letter_and_loses_nothing(sta
     agents, ledger = FakeAgents(down=True), _ledger()
     await _send(stack, *(_request(topic, number) for number in range(5)))
 
-    async with _consuming(stack, topic, StartAgents(agents, ledger, AGENTS)) as consumer:
+    async with _consuming(stack, topic, _starter(agents, ledger)) as consumer:
         await _until(lambda: consumer.assigned)
         agents.down = False
         await _until(lambda: len(agents.started) == 5)
@@ -125,14 +133,14 @@ async def test_what_was_not_finished_is_handled_by_the_next_consumer(stack: Any,
     async with _consuming(stack, topic, never):
         await _until(lambda: bool(seen))
     agents = FakeAgents()
-    async with _consuming(stack, topic, StartAgents(agents, _ledger(), AGENTS)):
+    async with _consuming(stack, topic, _starter(agents, _ledger())):
         await _until(lambda: len(agents.started) == 3)
 
 
 async def test_what_was_finished_is_not_handled_again(stack: Any, topic: str) -> None:
     agents = FakeAgents()
     await _send(stack, *(_request(topic, number) for number in range(10)))
-    async with _consuming(stack, topic, StartAgents(agents, _ledger(), AGENTS)):
+    async with _consuming(stack, topic, _starter(agents, _ledger())):
         await _until(lambda: len(agents.started) == 10)
     again: list[str] = []
 

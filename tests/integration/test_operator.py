@@ -106,7 +106,7 @@ async def test_a_retry_re_attaches_to_the_run_that_is_there(runtime: Runtime) ->
     await _fired(second)
 
     assert first.workflow_id == second.workflow_id
-    assert len(runtime.database.run(ledger.waiting_events, 10)) == 1
+    assert len(runtime.database.run(ledger.waiting_events, 10)) == 2  # accepted, completed
 
 
 async def test_without_deferring_it_waits_on_the_worker(runtime: Runtime) -> None:

@@ -13,8 +13,8 @@ from airflow_bridge import publishing
 from airflow_bridge.datasets import flights
 from airflow_bridge.digest import write_digest
 from bridge.adapters.database import Database, ledger
+from bridge.adapters.files import read_tenants
 from bridge.adapters.iceberg import Audit
-from bridge.adapters.tenant_file import read_tenants
 from bridge.contracts import names
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.failures import Code, Refused

@@ -11,7 +11,7 @@ from agent_workflows.adapters.stores import CachedSnapshots
 from airflow_bridge import publishing
 from airflow_bridge.publishing import NoData
 from bridge.adapters.database import Database, ledger
-from bridge.adapters.tenant_file import read_tenants
+from bridge.adapters.files import read_tenants
 from bridge.contracts.agents import SnapshotRef
 from bridge.stack.raw_data import load_days
 from tests.agents import agent_runtime

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.tenant_file import read_tenants
+from bridge.adapters.files import read_tenants
 from bridge.contracts.failures import Refused
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,20 +5,26 @@ written together (transactional outbox), so neither exists without the other. Al
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from bridge.adapters.database.models import (
     AcceptedRow,
+    BatchRow,
     CompletionRow,
+    DeadLetterRow,
     DeliveryRow,
+    EffectRow,
+    LeaseRow,
     OutboxRow,
     PublicationRow,
     StepRow,
     Table,
+    TaskRunRow,
     TenantRow,
     TranscriptRow,
     VerdictRow,
@@ -26,8 +32,9 @@ from bridge.adapters.database.models import (
 from bridge.contracts import ids
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.envelope import Envelope, wrap
-from bridge.contracts.events import AgentAccepted, AgentCompleted, Fact, SnapshotPublished, Verdict
+from bridge.contracts.events import AgentAccepted, AgentCompleted, Fact, SnapshotPublished, TenantDeclared, Verdict
 from bridge.contracts.tenants import Tenant
+from bridge.domain.task_runs import TaskRun
 
 
 def _now() -> dt.datetime:
@@ -66,16 +73,23 @@ def apply_tenants(session: Session, tenants: Iterable[Tenant]) -> dict[str, str]
     """Declare ``tenants``; returns ``{id: "created" | "changed" | "unchanged"}``. Never removes one."""
     outcome = {}
     for tenant in tenants:
-        row = session.get(TenantRow, tenant.id)
+        row = session.get(TenantRow, tenant.id, with_for_update=True)
         spec = tenant.model_dump(mode="json")
-        if row is None:
-            session.add(TenantRow(id=tenant.id, spec=spec, updated_at=_now()))
-            outcome[tenant.id] = "created"
-        elif row.spec != spec:
-            row.spec, row.updated_at = spec, _now()
-            outcome[tenant.id] = "changed"
-        else:
+        if row is not None and row.spec == spec:
             outcome[tenant.id] = "unchanged"
+            continue
+        outcome[tenant.id] = "changed" if row else "created"
+        if row is None:
+            row = TenantRow(id=tenant.id, version=0)
+            session.add(row)
+        row.spec, row.version, row.updated_at = spec, row.version + 1, _now()
+        _emit(
+            session,
+            TenantDeclared(tenant=spec, version=row.version),
+            event_id=ids.declared_event_id(tenant.id, row.version),
+            tenant=tenant.id,
+            key=tenant.id,
+        )
     return outcome
 
 
@@ -158,28 +172,29 @@ def find_snapshot(session: Session, *, tenant: str, dataset: str, day: dt.date) 
 # -- agents -------------------------------------------------------------------------------------------------
 
 
-def record_accepted(session: Session, accepted: AgentAccepted, *, tenant: str, event_id: str) -> bool:
-    """Store that Temporal has the run; False for a repeat."""
-    row = AcceptedRow(workflow_id=accepted.workflow_id, tenant=tenant, event_id=event_id, accepted_at=_now())
-    new = _insert_once(session, row)
-    if new:
-        _emit(
-            session,
-            accepted,
-            event_id=ids.accepted_event_id(accepted.workflow_id),
-            tenant=tenant,
-            key=accepted.workflow_id,
-            cause=event_id,
-        )
-    return new
+def record_accepted(session: Session, accepted: Sequence[tuple[str, str, AgentAccepted]]) -> None:
+    """Store ``(tenant, event id, acceptance)``: Temporal has these runs. Repeats change nothing.
+
+    Rows are written in one order everywhere, so that two bridges that record the same runs cannot deadlock.
+    """
+    for tenant, event_id, fact in sorted(accepted, key=lambda one: one[2].workflow_id):
+        row = AcceptedRow(workflow_id=fact.workflow_id, tenant=tenant, event_id=event_id, accepted_at=_now())
+        if _insert_once(session, row):
+            accepted_id = ids.accepted_event_id(fact.workflow_id)
+            _emit(session, fact, event_id=accepted_id, tenant=tenant, key=fact.workflow_id, cause=event_id)
 
 
-def is_accepted(session: Session, workflow_id: str) -> bool:
-    return session.get(AcceptedRow, workflow_id) is not None
+def accepted_among(session: Session, workflow_ids: Sequence[str]) -> set[str]:
+    """Those of ``workflow_ids`` that Temporal has accepted."""
+    return set(session.scalars(select(AcceptedRow.workflow_id).where(AcceptedRow.workflow_id.in_(workflow_ids))))
 
 
 def record_completion(session: Session, completed: AgentCompleted, *, tenant: str, cause: str = "") -> bool:
-    """Store the one completion of a run and its event; False if the run had completed before."""
+    """Store the one completion of a run and its event; False if the run had completed before.
+
+    What has completed was accepted: that event goes first, also where its recorder died or is slower.
+    """
+    record_accepted(session, [(tenant, cause, _acceptance(completed))])
     row = CompletionRow(
         workflow_id=completed.workflow_id,
         tenant=tenant,
@@ -199,6 +214,10 @@ def record_completion(session: Session, completed: AgentCompleted, *, tenant: st
             cause=cause,
         )
     return new
+
+
+def _acceptance(completed: AgentCompleted) -> AgentAccepted:
+    return AgentAccepted.model_validate(completed.model_dump(include=set(AgentAccepted.model_fields)))
 
 
 def find_completion(session: Session, workflow_id: str) -> AgentCompleted | None:
@@ -227,13 +246,139 @@ def mark_published(session: Session, seqs: Sequence[int]) -> None:
     session.execute(update(OutboxRow).where(OutboxRow.seq.in_(seqs)).values(published_at=_now()))
 
 
+def hold_lease(session: Session, name: str, *, holder: str, seconds: float) -> bool:
+    """Take or renew a lease; False while somebody else holds it. A crashed holder's lease runs out by itself."""
+    now = _now()
+    until = now + dt.timedelta(seconds=seconds)
+    if _insert_once(session, LeaseRow(name=name, holder=holder, until=until)):
+        return True
+    taken = (
+        update(LeaseRow)
+        .where(LeaseRow.name == name, or_(LeaseRow.holder == holder, LeaseRow.until < now))
+        .values(holder=holder, until=until)
+    )
+    return session.execute(taken.returning(LeaseRow.name)).first() is not None
+
+
+def drop_lease(session: Session, name: str, *, holder: str) -> None:
+    session.execute(delete(LeaseRow).where(LeaseRow.name == name, LeaseRow.holder == holder))
+
+
+def begin_deliveries(
+    session: Session, event_id: str, destinations: Sequence[str], *, tenant: str
+) -> dict[str, dt.datetime | None]:
+    """What is still to be delivered: ``{destination: when it was first tried, or None if never}``."""
+    now = _now()
+    found = {
+        row.destination: row for row in session.scalars(select(DeliveryRow).where(DeliveryRow.event_id == event_id))
+    }
+    for destination in destinations:
+        if destination not in found:
+            row = DeliveryRow(event_id=event_id, destination=destination, tenant=tenant, attempted_at=now)
+            _insert_once(session, row)
+    return {
+        name: found[name].attempted_at if name in found else None
+        for name in destinations
+        if name not in found or found[name].delivered_at is None
+    }
+
+
+def finish_delivery(session: Session, event_id: str, destination: str) -> None:
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.event_id == event_id, DeliveryRow.destination == destination)
+        .values(delivered_at=_now())
+    )
+
+
 def is_delivered(session: Session, event_id: str, destination: str) -> bool:
-    return session.get(DeliveryRow, (event_id, destination)) is not None
+    row = session.get(DeliveryRow, (event_id, destination))
+    return row is not None and row.delivered_at is not None
 
 
-def record_delivery(session: Session, event_id: str, destination: str, tenant: str) -> None:
-    row = DeliveryRow(event_id=event_id, destination=destination, tenant=tenant, delivered_at=_now())
-    _insert_once(session, row)
+def decide_batch(
+    session: Session, dag: str, *, tenant: str, destination: str, events: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Put ``events`` (``{event id: data}``) into one batch, but for those that are in one already.
+
+    Returns the ids of all batches that hold one of them and are not delivered. Their deliveries have begun.
+    """
+    rows = session.scalars(
+        select(DeliveryRow)
+        .where(DeliveryRow.destination == destination, DeliveryRow.event_id.in_(events))
+        .order_by(DeliveryRow.event_id)
+        .with_for_update()
+    ).all()
+    waiting = [row for row in rows if row.delivered_at is None]
+    new = [row for row in waiting if row.batch is None]
+    if new:
+        batch = ids.batch_id(dag, [row.event_id for row in new])
+        body = [dict(events[row.event_id]) for row in new]
+        _insert_once(session, BatchRow(id=batch, tenant=tenant, dag=dag, events=body, decided_at=_now()))
+        for row in new:
+            row.batch = batch
+    return sorted({row.batch for row in waiting if row.batch})
+
+
+def batch_events(session: Session, batch: str) -> list[Any]:
+    row = session.get(BatchRow, batch)
+    return list(row.events) if row else []
+
+
+def finish_batch(session: Session, batch: str) -> None:
+    session.execute(update(DeliveryRow).where(DeliveryRow.batch == batch).values(delivered_at=_now()))
+
+
+def decide_dead_letter(session: Session, letter: str, *, times: int, decision: str) -> None:
+    """Remember what was done about a dead letter last: one that was discarded may still be replayed."""
+    session.merge(DeadLetterRow(id=letter, times=times, decision=decision, decided_at=_now()))
+
+
+def dead_letter_decisions(session: Session) -> dict[tuple[str, int], str]:
+    """``{(letter, times): "replayed" | "discarded"}``."""
+    return {(row.id, row.times): row.decision for row in session.scalars(select(DeadLetterRow))}
+
+
+# -- tasks that wait for agents -----------------------------------------------------------------------------
+
+
+def record_task_run(session: Session, waits: TaskRun) -> None:
+    """Store which Airflow task waits for a run; the newest task to attach is the one that counts."""
+    values = {name: getattr(waits, name) for name in TaskRun.__slots__}
+    row = session.get(TaskRunRow, waits.workflow_id)
+    if row is None:
+        session.add(TaskRunRow(**values, started_at=_now()))
+        return
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.settled_at = None
+
+
+def open_task_runs(session: Session, limit: int) -> list[TaskRun]:
+    """Tasks whose agents have not completed and whose policy was not carried out yet, the oldest first."""
+    rows = session.scalars(
+        select(TaskRunRow)
+        .where(TaskRunRow.settled_at.is_(None))
+        .where(~exists().where(CompletionRow.workflow_id == TaskRunRow.workflow_id))
+        .order_by(TaskRunRow.started_at)
+        .limit(limit)
+    )
+    return [TaskRun(**{name: getattr(row, name) for name in TaskRun.__slots__}) for row in rows]
+
+
+def settle_task_run(session: Session, workflow_id: str) -> None:
+    session.execute(update(TaskRunRow).where(TaskRunRow.workflow_id == workflow_id).values(settled_at=_now()))
+
+
+# -- effects ------------------------------------------------------------------------------------------------
+
+
+def make_effect(session: Session, key: str, *, tenant: str, run: str) -> bool:
+    """Make an effect once; False for a repeat, which is counted."""
+    if _insert_once(session, EffectRow(key=key, tenant=tenant, run=run, tries=1, made_at=_now())):
+        return True
+    session.execute(update(EffectRow).where(EffectRow.key == key).values(tries=EffectRow.tries + 1))
+    return False
 
 
 # -- transcripts and steps ----------------------------------------------------------------------------------

@@ -28,13 +28,14 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
 
 
 class Table(DeclarativeBase):
-    type_annotation_map = {dt.datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012 - SQLAlchemy's contract
+    type_annotation_map = {dt.datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 - SQLAlchemy's contract
 
 
 class TenantRow(Table):
     __tablename__ = "tenants"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     spec: Mapped[dict[str, Any]]
+    version: Mapped[int]
     updated_at: Mapped[dt.datetime]
 
 
@@ -102,13 +103,71 @@ class OutboxRow(Table):
 
 
 class DeliveryRow(Table):
-    """An event that a destination has stored; a second delivery of it does nothing."""
+    """An event on its way to a destination. Once it has stored it, a second delivery does nothing."""
 
     __tablename__ = "deliveries"
     event_id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
-    destination: Mapped[str] = mapped_column(String(128), primary_key=True)
+    destination: Mapped[str] = mapped_column(String(300), primary_key=True)
     tenant: Mapped[str] = mapped_column(String(32))
-    delivered_at: Mapped[dt.datetime]
+    attempted_at: Mapped[dt.datetime]
+    batch: Mapped[str | None] = mapped_column(LONG_ID, index=True)
+    delivered_at: Mapped[dt.datetime | None]
+
+
+class BatchRow(Table):
+    """Events that one DAG run gets together. Decided once, before the run is asked for."""
+
+    __tablename__ = "batches"
+    id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    dag: Mapped[str] = mapped_column(String(250))
+    events: Mapped[list[Any]]
+    decided_at: Mapped[dt.datetime]
+
+
+class LeaseRow(Table):
+    """Who does what only one process may do at a time, and until when."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    until: Mapped[dt.datetime]
+
+
+class DeadLetterRow(Table):
+    """What a person decided about a dead letter. ``times`` is how often it had been parked by then."""
+
+    __tablename__ = "dead_letter_decisions"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    times: Mapped[int] = mapped_column(primary_key=True)
+    decision: Mapped[str] = mapped_column(String(16))
+    decided_at: Mapped[dt.datetime]
+
+
+class TaskRunRow(Table):
+    """The Airflow task that waits for an agent run, and what becomes of the agent when the task ends without it."""
+
+    __tablename__ = "task_runs"
+    workflow_id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    dag_id: Mapped[str] = mapped_column(String(250))
+    run_id: Mapped[str] = mapped_column(String(250))
+    task_id: Mapped[str] = mapped_column(String(250))
+    map_index: Mapped[int]
+    on_task_end: Mapped[str] = mapped_column(String(16))
+    started_at: Mapped[dt.datetime]
+    settled_at: Mapped[dt.datetime | None] = mapped_column(index=True)
+
+
+class EffectRow(Table):
+    """One effect of an agent run, by its idempotency key. ``tries`` counts how often it was asked for."""
+
+    __tablename__ = "effects"
+    key: Mapped[str] = mapped_column("idempotency_key", LONG_ID, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    run: Mapped[str] = mapped_column(LONG_ID)
+    tries: Mapped[int]
+    made_at: Mapped[dt.datetime]
 
 
 class TranscriptRow(Table):

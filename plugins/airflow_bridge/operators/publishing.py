@@ -105,14 +105,16 @@ class PublishReferencesOperator(_PlatformOperator):
 
 
 class DigestOperator(_PlatformOperator):
-    """Write completed agent runs into the tenant's findings, once each, and the report of each day touched."""
+    """Write completed agent runs into the tenant's findings, once each, and the report of each day touched.
+
+    The runs are in the DAG run's conf, as the bridge puts them there: ``{"tenant", "events": [completion, …]}``.
+    """
 
     ui_color = "#efe6fa"
 
     def execute(self, context: Any) -> dict[str, Any]:
-        events = [event.extra for found in context["triggering_asset_events"].values() for event in found]
         with as_airflow():
-            return write_digest(self.platform, events)
+            return write_digest(self.platform, (context["dag_run"].conf or {}).get("events", ()))
 
 
 def _run_name(run_id: str) -> str:
