@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo up down status logs clean doctor fmt lint types arch docs check test test-unit test-integration test-e2e replay bench dags ci
+.PHONY: help install demo up down status logs clean doctor fmt lint types arch docs check test test-unit test-integration test-e2e replay bench chaos dags ci
 
 help: ## Show what each command does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,4 +71,8 @@ replay: install ## Replay the recorded histories of every released workflow
 bench: install ## Measure, as ratios within one run; writes .tandem/bench.json
 	@$(BIN)/python -m tests.bench
 
+chaos: install ## Kill every process again and again while thousands of requests flow; SHORT=1 as in CI, SEED=n to repeat
+	@$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 ci: check test ## What CI runs
+	@$(MAKE) chaos SHORT=1

@@ -27,7 +27,7 @@ from bridge.domain.routing import Routing
 from bridge.handlers import AnnounceFacts, StartAgents
 from bridge.inbox import Inbox, Keys
 from bridge.reconciler import reconcile
-from bridge.relay import relay
+from bridge.relay import Relay
 from bridge.settings import BridgeSettings, PlatformSettings
 
 log = structlog.get_logger()
@@ -143,7 +143,7 @@ async def _run_until_stopped(settings: BridgeSettings, stopping: asyncio.Event, 
     log.info("bridge.started", kafka=settings.kafka_bootstrap_servers, temporal=settings.temporal_address)
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     work = [asyncio.create_task(consumer.run()) for consumer in consumers]
-    work.append(asyncio.create_task(relay(ledger, events, stopping, holder=holder)))
+    work.append(asyncio.create_task(Relay(ledger, events, holder=holder).run(stopping)))
     work.append(asyncio.create_task(reconcile(agents, ledger, airflow, stopping, holder=holder)))
     stopped = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait([*work, stopped], return_when=asyncio.FIRST_COMPLETED)

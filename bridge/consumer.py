@@ -33,7 +33,6 @@ UNASSIGNED_MOST: Final = 300.0
 """A member without partitions joins again after a while: a leader that knew no partitions hands out none, for ever."""
 HELD_PER_SLOT: Final = 4
 """Records held for each handler that may run: what one busy key holds up does not keep the others waiting."""
-BUSY_POLL_MILLISECONDS: Final = 10
 COMMIT_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 5.0
 """How often the end of each partition is asked for: lag, and whether we move."""
@@ -174,9 +173,10 @@ class _Reader:
 
     def turn(self) -> bool:
         """Take what is there, commit what is finished; whether any partition is ours."""
-        held = self.held
-        timeout = BUSY_POLL_MILLISECONDS if held else POLL_MILLISECONDS
-        batches = self._consumer.poll(timeout_ms=timeout, max_records=max(1, self._most_held - held))
+        if self.held >= self._most_held:
+            self._wait_for_room()
+        room = self._most_held - self.held
+        batches = self._consumer.poll(timeout_ms=POLL_MILLISECONDS if room > 0 else 0, max_records=max(1, room))
         assignment = self._consumer.assignment()
         for partition in set(self._progress) - set(assignment):
             self._lose(partition)
@@ -259,11 +259,21 @@ class _Reader:
         metrics.forget_partition(partition.topic, partition.partition)
         self._loop.call_soon_threadsafe(self._dispatcher.abandon, partition.partition)
 
+    def _wait_for_room(self) -> None:
+        """Everything is paused: let the handlers work instead of asking Kafka for what we could not take."""
+        try:
+            self._finish(self._finished.get(timeout=POLL_MILLISECONDS / 1000))
+        except queue.Empty:
+            return
+        self._settle()
+
     def _settle(self) -> None:
         while not self._finished.empty():
-            taken = self._finished.get()
-            taken.progress.finish(taken.offset)  # of a partition that moved away: nobody asks that progress any more
-            self.moved += 1
+            self._finish(self._finished.get())
+
+    def _finish(self, taken: Taken) -> None:
+        taken.progress.finish(taken.offset)  # of a partition that moved away: nobody asks that progress any more
+        self.moved += 1
 
     def _commit(self) -> None:
         self._committed_at = time.monotonic()

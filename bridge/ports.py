@@ -1,13 +1,14 @@
 """What the bridge needs from outside, as protocols. Adapters implement them; tests pass fakes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 from bridge.contracts.agents import AgentMessage, AgentSpec, AgentStart, SnapshotRef
-from bridge.contracts.envelope import Envelope, Record
+from bridge.contracts.envelope import Record
 from bridge.contracts.events import AgentAccepted, AgentCompleted
 from bridge.contracts.tenants import Tenant
+from bridge.domain.outbox import Waiting
 from bridge.domain.task_runs import TaskRun
 
 
@@ -80,7 +81,7 @@ class Ledger(Protocol):
 
     async def hold_lease(self, name: str, *, holder: str, seconds: float) -> bool: ...
     async def drop_lease(self, name: str, *, holder: str) -> None: ...
-    async def waiting_events(self, limit: int) -> Sequence[tuple[int, str, str, Envelope]]: ...
+    async def waiting_events(self, limit: int) -> Sequence[Waiting]: ...
     async def mark_published(self, seqs: Sequence[int]) -> None: ...
 
     async def open_task_runs(self, limit: int) -> Sequence[TaskRun]: ...
@@ -98,6 +99,10 @@ class EventLog(Protocol):
 
         Within ``SEND_SECONDS`` it has done one or the other; what it gave up on is not stored later.
         """
+        ...
+
+    async def stored(self, topic: str, event_ids: Collection[str], *, since: datetime) -> set[str]:
+        """Those of ``event_ids`` that the topic has received after ``since``; raises ``Unavailable``."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from bridge.adapters.together import Together
 from bridge.contracts.failures import Unavailable
 from bridge.domain.task_runs import GONE, TaskRun
 
@@ -14,6 +15,10 @@ TIMEOUT_SECONDS: Final = 10.0
 RUNS_AT_ONCE: Final = 4
 CLOCK_SKEW: Final = dt.timedelta(minutes=1)
 PAGE: Final = 100
+LOOK_UP_SECONDS: Final = 60.0
+LOOKED_UP_AT_ONCE: Final = 1000
+_Sought = tuple[str, str, dt.datetime]
+"""(asset, event id, not before)."""
 
 
 class AirflowApi:
@@ -26,12 +31,13 @@ class AirflowApi:
         self._token = ""
         self._assets: dict[str, int] = {}
         self._login = asyncio.Lock()
-        self._emitting = asyncio.Lock()
-        """Airflow 3.3's API server locks itself up, for minutes, over asset events posted side by side."""
+        self._asset_events = asyncio.Lock()
+        """Airflow 3.3's API server locks itself up, for minutes, over asset events posted or read side by side."""
         self._running = asyncio.Semaphore(RUNS_AT_ONCE)
+        self._look_up: Together[_Sought, bool] = Together(self._find_events, most=LOOKED_UP_AT_ONCE)
 
     async def emit(self, *, asset: str, partition: str, extra: Mapping[str, Any]) -> None:
-        async with self._emitting:
+        async with self._asset_events:
             asset_id = await self._asset_id(asset)
             body = {"asset_id": asset_id, "partition_key": partition, "extra": dict(extra)}
             try:
@@ -41,15 +47,29 @@ class AirflowApi:
                 raise
 
     async def has_event(self, *, asset: str, event_id: str, since: dt.datetime) -> bool:
-        asset_id, offset = await self._asset_id(asset), 0
-        after = (since - CLOCK_SKEW).isoformat()
+        return await self._look_up.of((asset, event_id, since))
+
+    async def _find_events(self, sought: Sequence[_Sought]) -> list[bool]:
+        """One reading of the asset events answers all who ask at the same time: after a crash that is everybody."""
+        found: dict[str, set[str]] = {}
+        for asset in sorted({asset for asset, _, _ in sought}):
+            since = min(at for of, _, at in sought if of == asset)
+            async with self._asset_events:
+                found[asset] = await self._event_ids(asset, since)
+        return [event_id in found[asset] for asset, event_id, _ in sought]
+
+    async def _event_ids(self, asset: str, since: dt.datetime) -> set[str]:
+        asset_id, after = await self._asset_id(asset), (since - CLOCK_SKEW).isoformat()
+        ids: set[str] = set()
+        offset = 0
         while True:
             params = {"asset_id": asset_id, "timestamp_gte": after, "limit": PAGE, "offset": offset}
-            events = (await self.call("GET", "/api/v2/assets/events", params=params))["asset_events"]
-            if any((event.get("extra") or {}).get("event_id") == event_id for event in events):
-                return True
+            params |= {"order_by": "timestamp"}
+            answer = await self.call("GET", "/api/v2/assets/events", params=params, timeout=LOOK_UP_SECONDS)
+            events = answer["asset_events"]
+            ids |= {str((event.get("extra") or {}).get("event_id")) for event in events}
             if len(events) < PAGE:
-                return False
+                return ids
             offset += PAGE
 
     async def run(self, *, dag: str, run_id: str, conf: Mapping[str, Any]) -> bool:

@@ -4,8 +4,9 @@ No deserialisers anywhere: one exception in them makes every later ``poll`` fail
 """
 
 import asyncio
+import datetime as dt
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ DELIVERY_SECONDS: Final = 8
 CLOSE_SECONDS: Final = 0.5
 assert METADATA_SECONDS + DELIVERY_SECONDS + CLOSE_SECONDS < SEND_SECONDS  # noqa: S101 - what the port promises
 POLL_MILLISECONDS: Final = 200
+CLOCK_SKEW: Final = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,14 @@ class KafkaEventLog:
             self.close()  # gives up what is not sent yet
             raise Unavailable(f"Kafka at {self._address.bootstrap_servers} did not store: {error!r}") from error
 
+    async def stored(self, topic: str, event_ids: Collection[str], *, since: dt.datetime) -> set[str]:
+        return await asyncio.to_thread(self._stored, topic, {name.encode() for name in event_ids}, since)
+
+    def _stored(self, topic: str, event_ids: set[bytes], since: dt.datetime) -> set[str]:
+        records = read_all(self._address, topic, since=since - CLOCK_SKEW)
+        found = {value for record in records for name, value in record.headers if name == "ce_id"}
+        return {name.decode() for name in event_ids & {value for value in found if value is not None}}
+
     def _connected(self) -> Any:
         with self._opening:
             if self._producer is None:
@@ -175,8 +185,10 @@ def list_topics(address: KafkaAddress) -> list[str]:
         raise Unavailable(f"Kafka at {address.bootstrap_servers} does not answer: {error!r}") from error
 
 
-def read_all(address: KafkaAddress, topic: str) -> Iterator[Record]:
+def read_all(address: KafkaAddress, topic: str, *, since: dt.datetime | None = None) -> Iterator[Record]:
     """Every record of a topic up to its present end, partition by partition; nothing if there is no such topic.
+
+    ``since`` leaves out what is older.
 
     Belongs to no group and commits nothing. Raises ``Unavailable``.
     """
@@ -193,17 +205,28 @@ def read_all(address: KafkaAddress, topic: str) -> Iterator[Record]:
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         ends = consumer.end_offsets(partitions) if partitions else {}
+        begin = _offsets_at(consumer, partitions, since) if since else {}
         for partition, end in sorted(ends.items()):
-            yield from _read_partition(consumer, partition, end)
+            yield from _read_partition(consumer, partition, begin.get(partition, end if since else None), end)
     except KafkaError as error:
         raise Unavailable(f"Kafka stopped answering while {topic!r} was read: {error!r}") from error
     finally:
         consumer.close()
 
 
-def _read_partition(consumer: Any, partition: TopicPartition, end: int) -> Iterator[Record]:
+def _offsets_at(consumer: Any, partitions: Sequence[TopicPartition], since: dt.datetime) -> dict[TopicPartition, int]:
+    """The first offset of each partition that is not older; none where all are."""
+    at = int(since.timestamp() * 1000)
+    found = consumer.offsets_for_times(dict.fromkeys(partitions, at))
+    return {partition: offset.offset for partition, offset in found.items() if offset is not None}
+
+
+def _read_partition(consumer: Any, partition: TopicPartition, begin: int | None, end: int) -> Iterator[Record]:
     consumer.assign([partition])
-    consumer.seek_to_beginning(partition)
+    if begin is None:
+        consumer.seek_to_beginning(partition)
+    else:
+        consumer.seek(partition, begin)
     while consumer.position(partition) < end:
         for message in consumer.poll(timeout_ms=1000).get(partition, ()):
             if message.offset < end:

@@ -1,34 +1,30 @@
 """The ``Ledger`` port over the platform database."""
 
-import asyncio
 import datetime as dt
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from bridge.adapters.database import Database, ledger
+from bridge.adapters.together import Together
 from bridge.contracts import names
 from bridge.contracts.agents import AgentSpec, SnapshotRef
-from bridge.contracts.envelope import Envelope
 from bridge.contracts.events import AgentAccepted, AgentCompleted
 from bridge.contracts.failures import Code, Refused
 from bridge.contracts.tenants import Tenant
+from bridge.domain.outbox import Waiting
 from bridge.domain.task_runs import TaskRun
 
 TENANT_SECONDS: Final = 2.0
 """How long a declared tenant is remembered. That one is not declared is asked anew each time."""
-TOGETHER: Final = 100
-
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
 
 
 class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tenants: dict[str, tuple[float, Tenant]] = {}
-        self._accept: _Together[tuple[str, str, AgentAccepted], None] = _Together(self._record_accepted)
-        self._ask: _Together[str, bool] = _Together(self._are_accepted)
+        self._accept: Together[tuple[str, str, AgentAccepted], None] = Together(self._record_accepted)
+        self._ask: Together[str, bool] = Together(self._are_accepted)
 
     async def find_tenant(self, tenant: str) -> Tenant | None:
         at, known = self._tenants.get(tenant, (0.0, None))
@@ -93,7 +89,7 @@ class SqlLedger:
     async def drop_lease(self, name: str, *, holder: str) -> None:
         await self._database.arun(ledger.drop_lease, name, holder=holder)
 
-    async def waiting_events(self, limit: int) -> Sequence[tuple[int, str, str, Envelope]]:
+    async def waiting_events(self, limit: int) -> Sequence[Waiting]:
         return await self._database.arun(ledger.waiting_events, limit)
 
     async def mark_published(self, seqs: Sequence[int]) -> None:
@@ -104,42 +100,6 @@ class SqlLedger:
 
     async def settle_task_run(self, workflow_id: str) -> None:
         await self._database.arun(ledger.settle_task_run, workflow_id)
-
-
-class _Together(Generic[Item, Answer]):
-    """Answers many callers with one transaction: what comes while one is under way goes into the next one."""
-
-    def __init__(self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
-        self._work = work
-        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._running: asyncio.Task[None] | None = None
-
-    async def of(self, item: Item) -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        if self._running is None:
-            self._running = asyncio.create_task(self._drain())
-        return await future
-
-    async def _drain(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
-                await self._answer(batch)
-        finally:
-            self._running = None
-
-    async def _answer(self, batch: "Sequence[tuple[Item, asyncio.Future[Answer]]]") -> None:
-        try:
-            answers = await self._work([item for item, _ in batch])
-        except Exception as error:  # noqa: BLE001 - every caller gets it
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
 
 
 def resolve_snapshots(

@@ -32,10 +32,12 @@ from bridge.contracts import names
 from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentStart
 from bridge.contracts.envelope import Envelope, encode
 from bridge.contracts.events import AgentRequested, SnapshotPublished
+from bridge.contracts.ids import dag_run_id
 from bridge.settings import stack_home
 from bridge.stack import lifecycle
 from bridge.stack.components import environment
 from tests.agents import SmallSnapshots, agent_runtime
+from tests.bench import bridge
 from tests.bench.bare import BareInvestigation, BareThink
 from tests.samples import AA, completed, snapshots, start
 from tests.servers import Stack
@@ -67,11 +69,23 @@ async def measure(stack: Stack) -> dict[str, Any]:
     ours, base = await _steps(stack)
     print("Start of an agent: by operator and by Kafka, against a bare start_workflow …", flush=True)
     bare, by_operator, by_kafka = await _starts(stack)
+    print("Throughput of the bridge, against as many bare starts at once …", flush=True)
+    starts_ours, starts_bare = await bridge.throughput(stack)
+    print("CPU per message, against a bare poll loop …", flush=True)
+    cpu_ours, cpu_bare = await bridge.cpu_per_message(stack)
+    print("Memory with 100,000 messages waiting, against 1,000 …", flush=True)
+    many, few = await bridge.memory(stack)
+    print("From asking to the first agent step: by Kafka, against Temporal alone …", flush=True)
+    step_kafka, step_direct = await bridge.first_step(stack)
     return {
+        "bridge_starts_per_second_vs_bare_concurrent_starts": _ratio(starts_ours, starts_bare) | {"unit": "1/s"},
+        "bridge_cpu_per_message_vs_bare_poll_loop": _ratio(cpu_ours, cpu_bare) | {"unit": "microseconds"},
+        "bridge_memory_100000_waiting_vs_1000": _ratio(many, few) | {"unit": "megabytes"},
+        "kafka_to_first_step_vs_start_workflow": _ratio(step_kafka, step_direct) | {"unit": "seconds"},
         "start_latency_operator_vs_bare_start": _ratio(by_operator, bare) | {"unit": "seconds"},
         "start_latency_kafka_vs_bare_start": _ratio(by_kafka, bare) | {"unit": "seconds"},
         "agent_loop_steps_per_second_vs_same_activities": _ratio(ours, base) | {"unit": "steps per second"},
-        "completion_to_downstream_run_vs_bare_asset_event": _ratio(through, posted) | {"unit": "seconds"},
+        "completion_to_downstream_run_vs_bare_dag_run": _ratio(through, posted) | {"unit": "seconds"},
     }
 
 
@@ -96,7 +110,7 @@ async def _starts(stack: Stack) -> tuple[list[float], list[float], list[float]]:
         bare.append(await _seconds_until_started(agents, run, asked))
         run = _request()
         asked = dt.datetime.now(dt.UTC)
-        await asyncio.to_thread(hook.start, run, nobodys, AA)
+        await asyncio.to_thread(hook.attach, run, nobodys, AA)
         by_operator.append(await _seconds_until_started(agents, run, asked))
         run = _request()
         request = AgentRequested(agent=run.agent, request_id=run.request_id, input={"day": DAY})
@@ -153,7 +167,7 @@ async def _rate(client: Any, workflow: str, queue: str) -> float:
 
 
 async def _downstream(stack: Stack) -> tuple[list[float], list[float]]:
-    """Seconds until Airflow has started the digest run: through outbox, Kafka and bridge, and by a bare post."""
+    """Seconds until Airflow has started the digest run: through outbox, Kafka and bridge, and asked for directly."""
     plan = stack.plan
     airflow = AirflowApi(base_url=plan.url("airflow"), username="admin", password=plan.secrets["airflow_admin"])
     await airflow.call("PATCH", "/api/v2/dags/agents_daily_digest", json={"is_paused": False})
@@ -167,7 +181,8 @@ async def _downstream(stack: Stack) -> tuple[list[float], list[float]]:
                 await database.arun(ledger.record_completion, run, tenant="AA")
             else:
                 extra = run.model_dump(mode="json") | {"tenant": "AA"}
-                await airflow.emit(asset=names.COMPLETED_ASSET, partition=run.workflow_id, extra=extra)
+                conf = {"tenant": "AA", "events": [extra]}
+                await airflow.run(dag="agents_daily_digest", run_id=dag_run_id(run.workflow_id), conf=conf)
             seconds = await _seconds_until_digest(airflow, before, asked)
             if number:
                 samples.append(seconds)

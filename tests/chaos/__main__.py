@@ -12,6 +12,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class Scale:
     """The load is spread over so long."""
 
 
-FULL = Scale(requests=5400, tenants=50, kills=48, cuts=4, by_operator=40, seconds=330)
+FULL = Scale(requests=5400, tenants=50, kills=48, cuts=4, by_operator=40, seconds=420)
 SHORT = Scale(requests=400, tenants=50, kills=8, cuts=1, by_operator=4, seconds=40)
 
 
@@ -168,6 +169,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="the form that CI runs")
     parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs for looking into")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # either way the servers are stopped
+        signal.signal(number, signal.default_int_handler)
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**9)
     scale = SHORT if arguments.short else FULL
     home = stack_home()

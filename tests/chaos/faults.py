@@ -24,7 +24,7 @@ def make_faults(seed: int, *, kills: int, cuts: int) -> list[tuple[float, str, f
     chance = random.Random(f"faults-{seed}")
     what = [TARGETS[number % len(TARGETS)] for number in range(kills)] + [CABLE] * cuts
     chance.shuffle(what)
-    return [(chance.uniform(3, 11), name, chance.uniform(4, 14) if name == CABLE else 0.0) for name in what]
+    return [(chance.uniform(4, 13), name, chance.uniform(4, 14) if name == CABLE else 0.0) for name in what]
 
 
 class Faults(threading.Thread):

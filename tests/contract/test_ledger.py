@@ -56,15 +56,23 @@ def test_tenants_are_created_changed_and_kept(database: Database) -> None:
     assert database.run(ledger.find_tenant, "ZZ") is None
 
 
+def _told(database: Database) -> list[str]:
+    return [event.envelope.id.split("#")[1] for event in database.run(ledger.waiting_events, 10)]
+
+
 def test_a_run_completes_once_and_tells_once(database: Database) -> None:
     first = database.run(ledger.record_completion, completed(), tenant="AA", cause="c1")
     second = database.run(ledger.record_completion, completed(outcome="terminated"), tenant="AA")
 
-    (_, _, _, accepted), (_, topic, key, envelope) = database.run(ledger.waiting_events, 10)
+    accepted, told = database.run(ledger.waiting_events, 10)
     assert (first, second) == (True, False)
-    assert (accepted.id, accepted.cause) == ("AA/investigate_delays/r1#accepted", "c1")
-    assert (topic, key) == ("agents.lifecycle.v1", "AA/investigate_delays/r1")
-    assert (envelope.id, envelope.tenant, envelope.cause) == ("AA/investigate_delays/r1#completed", "AA", "c1")
+    assert (accepted.envelope.id, accepted.envelope.cause) == ("AA/investigate_delays/r1#accepted", "c1")
+    assert (told.topic, told.key) == ("agents.lifecycle.v1", "AA/investigate_delays/r1")
+    assert (told.envelope.id, told.envelope.tenant, told.envelope.cause) == (
+        "AA/investigate_delays/r1#completed",
+        "AA",
+        "c1",
+    )
     assert database.run(ledger.find_completion, "AA/investigate_delays/r1") == completed()
 
 
@@ -81,7 +89,7 @@ def test_of_many_writers_of_one_completion_one_wins(database: Database) -> None:
         thread.join()
 
     assert sorted(won) == [False] * 7 + [True]
-    assert [event.id.split("#")[1] for *_, event in database.run(ledger.waiting_events, 10)] == [
+    assert _told(database) == [
         "accepted",
         "completed",
     ]
@@ -105,11 +113,14 @@ def test_events_wait_in_the_order_they_were_decided(database: Database) -> None:
         database.run(ledger.record_completion, completed(run), tenant="AA")
 
     waiting = database.run(ledger.waiting_events, 6)
-    database.run(ledger.mark_published, [seq for seq, _, _, _ in waiting])
+    again = database.run(ledger.waiting_events, 6)
+    database.run(ledger.mark_published, [event.seq for event in waiting])
     rest = database.run(ledger.waiting_events, 10)
 
-    assert [key for _, _, key, _ in waiting][::2] == runs[:3]
-    assert [key for _, _, key, _ in rest][::2] == runs[3:]
+    assert [event.key for event in waiting][::2] == runs[:3]
+    assert [event.key for event in rest][::2] == runs[3:]
+    assert {event.tried_at for event in waiting} == {None}
+    assert None not in {event.tried_at for event in again}
 
 
 def test_missing_completions_are_found(database: Database) -> None:
@@ -138,7 +149,7 @@ def test_a_run_that_completes_before_its_acceptance_is_recorded_is_told_in_order
     database.run(ledger.record_completion, completed(), tenant="AA", cause="e1")
     database.run(ledger.record_accepted, [("AA", "e1", run)])
 
-    assert [event.id.split("#")[1] for *_, event in database.run(ledger.waiting_events, 9)] == ["accepted", "completed"]
+    assert _told(database) == ["accepted", "completed"]
 
 
 def test_a_tenant_is_told_each_time_its_declaration_changes(database: Database) -> None:
@@ -146,7 +157,7 @@ def test_a_tenant_is_told_each_time_its_declaration_changes(database: Database) 
     for declared in (AA, AA, other, AA):
         database.run(ledger.apply_tenants, [declared])
 
-    told = [event for *_, event in database.run(ledger.waiting_events, 9)]
+    told = [event.envelope for event in database.run(ledger.waiting_events, 9)]
 
     assert [(event.id, event.data["tenant"]["weight"]) for event in told] == [
         ("AA#declared-1", 1.0),

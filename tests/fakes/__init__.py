@@ -1,16 +1,17 @@
 """Fakes of the ports, kept in memory. They pass the same contract suites as the real adapters."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.contracts.agents import AgentMessage, AgentSpec, AgentStart, SnapshotRef
-from bridge.contracts.envelope import Envelope, Record, wrap
+from bridge.contracts.envelope import Record, wrap
 from bridge.contracts.events import AgentAccepted, AgentCompleted
 from bridge.contracts.failures import Code, Refused, Unavailable
 from bridge.contracts.ids import batch_id, completion_event_id
 from bridge.contracts.tenants import Tenant
+from bridge.domain.outbox import Waiting
 from bridge.domain.task_runs import GONE, TaskRun
 from tests.samples import NOW
 
@@ -67,7 +68,7 @@ class FakeLedger:
     deliveries: dict[tuple[str, str], dt.datetime | None] = field(default_factory=dict)
     """(event id, destination) that has begun; the value is when it was stored."""
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    outbox: list[tuple[int, str, str, Envelope]] = field(default_factory=list)
+    outbox: list[Waiting] = field(default_factory=list)
     leases: dict[str, str] = field(default_factory=dict)
     task_runs: dict[str, TaskRun] = field(default_factory=dict)
 
@@ -95,7 +96,7 @@ class FakeLedger:
         self.completed[completed.workflow_id] = completed
         event_id = completion_event_id(completed.workflow_id)
         envelope = wrap(completed, event_id=event_id, tenant=tenant, time=completed.closed_at)
-        self.outbox.append((len(self.outbox) + 1, completed.TOPIC, completed.workflow_id, envelope))
+        self.outbox.append(Waiting(len(self.outbox) + 1, completed.TOPIC, completed.workflow_id, envelope, None))
         return True
 
     async def missing_completions(self, workflow_ids: Sequence[str]) -> set[str]:
@@ -138,11 +139,13 @@ class FakeLedger:
         if self.leases.get(name) == holder:
             del self.leases[name]
 
-    async def waiting_events(self, limit: int) -> Sequence[tuple[int, str, str, Envelope]]:
-        return self.outbox[:limit]
+    async def waiting_events(self, limit: int) -> Sequence[Waiting]:
+        waiting = self.outbox[:limit]
+        self.outbox[:limit] = [replace(row, tried_at=row.tried_at or NOW) for row in waiting]
+        return waiting
 
     async def mark_published(self, seqs: Sequence[int]) -> None:
-        self.outbox = [row for row in self.outbox if row[0] not in seqs]
+        self.outbox = [row for row in self.outbox if row.seq not in seqs]
 
     async def open_task_runs(self, limit: int) -> Sequence[TaskRun]:
         return [task for run, task in self.task_runs.items() if run not in self.completed][:limit]
@@ -155,11 +158,19 @@ class FakeLedger:
 class FakeEventLog:
     records: list[Record] = field(default_factory=list)
     down: bool = False
+    answers_lost: int = 0
 
     async def send(self, records: Sequence[Record]) -> None:
         if self.down:
             raise Unavailable("the fake log is down")
         self.records.extend(records)
+        if self.answers_lost:
+            self.answers_lost -= 1
+            raise Unavailable("the fake log's answer was lost")
+
+    async def stored(self, topic: str, event_ids: Collection[str], *, since: dt.datetime) -> set[str]:
+        stored = {(dict(record.headers)["ce_id"] or b"").decode() for record in self.records if record.topic == topic}
+        return stored & set(event_ids)
 
 
 @dataclass

@@ -41,14 +41,18 @@ class TaskInstance:
 async def runtime(stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
     """A worker and database of the test's own, named by Airflow connections in the environment."""
     async with agent_runtime(stack.temporal, tmp_path) as runtime:
-        runtime.database.run(ledger.apply_tenants, [AA])
-        host, port = stack.plan.address("temporal").split(":")
-        temporal = {"conn_type": "temporal", "host": host, "port": int(port), "extra": {"ui_url": "http://ui/"}}
-        monkeypatch.setenv("AIRFLOW_CONN_TEMPORAL_DEFAULT", json.dumps(temporal))
-        tandem = {"conn_type": "tandem", "password": runtime.database.url}
-        monkeypatch.setenv("AIRFLOW_CONN_TANDEM_DEFAULT", json.dumps(tandem))
-        monkeypatch.setattr(operators, "find_agent", lambda name: _on_the_tests_queue(name, runtime))
+        _connect(runtime, stack, monkeypatch)
         yield runtime
+
+
+def _connect(runtime: Runtime, stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime.database.run(ledger.apply_tenants, [AA])
+    host, port = stack.plan.address("temporal").split(":")
+    temporal = {"conn_type": "temporal", "host": host, "port": int(port), "extra": {"ui_url": "http://ui/"}}
+    monkeypatch.setenv("AIRFLOW_CONN_TEMPORAL_DEFAULT", json.dumps(temporal))
+    tandem = {"conn_type": "tandem", "password": runtime.database.url}
+    monkeypatch.setenv("AIRFLOW_CONN_TANDEM_DEFAULT", json.dumps(tandem))
+    monkeypatch.setattr(operators, "find_agent", lambda name: _on_the_tests_queue(name, runtime))
 
 
 def _on_the_tests_queue(name: str, runtime: Runtime) -> Any:
@@ -107,6 +111,61 @@ async def test_a_retry_re_attaches_to_the_run_that_is_there(runtime: Runtime) ->
 
     assert first.workflow_id == second.workflow_id
     assert len(runtime.database.run(ledger.waiting_events, 10)) == 2  # accepted, completed
+
+
+async def test_clearing_a_task_whose_agent_failed_asks_again_and_one_that_completed_finds_its_result(
+    runtime: Runtime,
+) -> None:
+    failing = _operator(snapshots=[ref.model_dump() for ref in snapshots("UA")])
+    first = await _deferred(failing)
+    await _fired(first)
+
+    second = await _deferred(_operator(request_id=failing.request_id))
+    await _fired(second)
+    third = await _deferred(_operator(request_id=failing.request_id))
+
+    assert second.workflow_id == third.workflow_id == f"{first.workflow_id}:2"
+
+
+async def test_a_left_over_run_is_cancelled_and_asked_for_anew_where_the_policy_says_cancel(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with agent_runtime(stack.temporal, tmp_path, thinker=Stuck()) as runtime:
+        _connect(runtime, stack, monkeypatch)
+        first = await _deferred(_operator(request_id="left-over", on_task_end="cancel"))
+        second = await _deferred(_operator(request_id="left-over", on_task_end="cancel"))
+        ended = await asyncio.wait_for(runtime.agents.wait(first.workflow_id), 40)
+        await runtime.agents.cancel(second.workflow_id)
+
+    assert ended.outcome == "cancelled"
+    assert second.workflow_id == f"{first.workflow_id}:2"
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "cancelled"),
+    [("re_attach", None, False), ("re_attach", "failed", True), ("cancel", None, True), ("let_run", "failed", False)],
+)
+async def test_the_trigger_of_an_ended_task_does_as_the_policy_says(
+    stack: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    policy: str,
+    state: str | None,
+    cancelled: bool,
+) -> None:
+    async with agent_runtime(stack.temporal, tmp_path, thinker=Stuck()) as runtime:
+        _connect(runtime, stack, monkeypatch)
+        trigger = await _deferred(_operator(on_task_end=policy))
+        monkeypatch.setattr(trigger, "_task_state", lambda: state)
+
+        await trigger.on_kill()
+
+        if cancelled:
+            assert (await asyncio.wait_for(runtime.agents.wait(trigger.workflow_id), 40)).outcome == "cancelled"
+        else:
+            assert (await runtime.agents.status(trigger.workflow_id))[0] == "running"
+            await runtime.agents.cancel(trigger.workflow_id)
 
 
 async def test_without_deferring_it_waits_on_the_worker(runtime: Runtime) -> None:

@@ -67,7 +67,7 @@ def test_a_good_day_is_published_tagged_and_told(platform: Platform) -> None:
     head = platform.lakehouse.read_head("VX", names.DEPARTURES)
     assert head is not None
     assert head.num_rows == event["rows"]
-    topics = [topic for _, topic, _, _ in platform.database.run(ledger.waiting_events, 10)]
+    topics = [event.topic for event in platform.database.run(ledger.waiting_events, 10)]
     assert topics == [names.QUALITY_TOPIC, names.PUBLISHED_TOPIC]
 
 

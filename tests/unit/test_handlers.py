@@ -13,8 +13,7 @@ from bridge.domain.routing import Routing
 from bridge.domain.task_runs import OnTaskEnd, TaskRun
 from bridge.handlers import AnnounceFacts, StartAgents
 from bridge.reconciler import reconcile_once, settle_tasks_once
-from bridge.relay import relay_once
-from tests.fakes import FakeAgents, FakeEventLog, FakeLedger, FakePipelines
+from tests.fakes import FakeAgents, FakeLedger, FakePipelines
 from tests.samples import AA, NOW, completed, requested
 
 ROUTES = {
@@ -265,27 +264,3 @@ async def test_a_run_that_closed_without_a_word_completes_once() -> None:
 
     assert found == [1, 0]
     assert ledger.completed[run.workflow_id].outcome == "terminated"
-
-
-async def test_the_relay_marks_only_what_the_log_has_stored() -> None:
-    ledger, log = FakeLedger(), FakeEventLog(down=True)
-    await ledger.record_completion(completed(), tenant="AA")
-
-    with pytest.raises(Unavailable):
-        await relay_once(ledger, log, holder="one")
-    kept = len(ledger.outbox)
-    log.down = False
-    sent = await relay_once(ledger, log, holder="one")
-
-    assert (kept, sent, ledger.outbox) == (1, 1, [])
-    assert dict(log.records[0].headers)["ce_id"] == b"AA/investigate_delays/r1#completed"
-
-
-async def test_a_relay_stands_by_while_another_holds_the_lease() -> None:
-    ledger, log = FakeLedger(), FakeEventLog()
-    await ledger.record_completion(completed(), tenant="AA")
-
-    first = await relay_once(ledger, log, holder="one")
-    second = await relay_once(ledger, log, holder="two")
-
-    assert (first, second, len(log.records)) == (1, None, 1)

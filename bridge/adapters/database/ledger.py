@@ -34,7 +34,8 @@ from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.envelope import Envelope, wrap
 from bridge.contracts.events import AgentAccepted, AgentCompleted, Fact, SnapshotPublished, TenantDeclared, Verdict
 from bridge.contracts.tenants import Tenant
-from bridge.domain.task_runs import TaskRun
+from bridge.domain.outbox import Waiting
+from bridge.domain.task_runs import OnTaskEnd, TaskRun
 
 
 def _now() -> dt.datetime:
@@ -234,12 +235,16 @@ def missing_completions(session: Session, workflow_ids: Sequence[str]) -> set[st
 # -- seam ---------------------------------------------------------------------------------------------------
 
 
-def waiting_events(session: Session, limit: int) -> list[tuple[int, str, str, Envelope]]:
-    """The oldest unpublished events as ``(seq, topic, key, envelope)``, in the order they were decided."""
+def waiting_events(session: Session, limit: int) -> list[Waiting]:
+    """The oldest unpublished events, in the order they were decided; from now on they count as tried."""
     rows = session.scalars(
         select(OutboxRow).where(OutboxRow.published_at.is_(None)).order_by(OutboxRow.seq).limit(limit)
-    )
-    return [(r.seq, r.topic, r.key, Envelope.model_validate(r.envelope)) for r in rows]
+    ).all()
+    waiting = [Waiting(r.seq, r.topic, r.key, Envelope.model_validate(r.envelope), r.attempted_at) for r in rows]
+    untried = [row.seq for row in rows if row.attempted_at is None]
+    if untried:
+        session.execute(update(OutboxRow).where(OutboxRow.seq.in_(untried)).values(attempted_at=_now()))
+    return waiting
 
 
 def mark_published(session: Session, seqs: Sequence[int]) -> None:
@@ -354,6 +359,11 @@ def record_task_run(session: Session, waits: TaskRun) -> None:
     row.settled_at = None
 
 
+def find_task_run(session: Session, workflow_id: str) -> TaskRun | None:
+    row = session.get(TaskRunRow, workflow_id)
+    return _task_run(row) if row else None
+
+
 def open_task_runs(session: Session, limit: int) -> list[TaskRun]:
     """Tasks whose agents have not completed and whose policy was not carried out yet, the oldest first."""
     rows = session.scalars(
@@ -363,7 +373,12 @@ def open_task_runs(session: Session, limit: int) -> list[TaskRun]:
         .order_by(TaskRunRow.started_at)
         .limit(limit)
     )
-    return [TaskRun(**{name: getattr(row, name) for name in TaskRun.__slots__}) for row in rows]
+    return [_task_run(row) for row in rows]
+
+
+def _task_run(row: TaskRunRow) -> TaskRun:
+    values = {name: getattr(row, name) for name in TaskRun.__slots__}
+    return TaskRun(**(values | {"on_task_end": OnTaskEnd(row.on_task_end)}))
 
 
 def settle_task_run(session: Session, workflow_id: str) -> None:

@@ -99,6 +99,7 @@ class OutboxRow(Table):
     key: Mapped[str] = mapped_column(String(1024))
     envelope: Mapped[dict[str, Any]]
     created_at: Mapped[dt.datetime]
+    attempted_at: Mapped[dt.datetime | None]
     published_at: Mapped[dt.datetime | None]
 
 

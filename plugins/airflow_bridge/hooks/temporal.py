@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_bridge.defaults import CONNECT_SECONDS, TEMPORAL_CONN_ID
 from bridge.contracts.agents import AgentSpec, AgentStart
-from bridge.contracts.events import AgentCompleted
+from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Owner, Refused, Unavailable
 from bridge.contracts.tenants import Tenant
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.adapters.temporal import TemporalAddress, TemporalAgents
 
 T = TypeVar("T")
+RUNNING = "running"
 
 
 class TemporalHook(BaseHook):
@@ -34,17 +35,29 @@ class TemporalHook(BaseHook):
 
     # -- for operators --------------------------------------------------------------------------------------
 
-    def start(self, start: AgentStart, spec: AgentSpec, tenant: Tenant) -> str:
-        """Start the agent, or find the run this request already has; returns the workflow id."""
+    def attach(self, start: AgentStart, spec: AgentSpec, tenant: Tenant, *, cancel_left_over: bool = False) -> bool:
+        """Start the agent, or find the run this request has. False if that one ended without a result.
+
+        ``cancel_left_over``: a run that still goes on is cancelled first, and so ends without a result.
+        """
         address = self._address(self._connection())
 
-        async def work() -> None:
+        async def work() -> bool:
             agents = await self._connect(address)
-            new = await agents.start(start, spec, tenant)
-            self.log.info("%s agent run %s", "started" if new else "re-attached to", start.workflow_id)
+            if await agents.start(start, spec, tenant):
+                self.log.info("started agent run %s", start.workflow_id)
+                return True
+            status, _ = await agents.status(start.workflow_id)
+            if status == RUNNING and cancel_left_over:
+                self.log.info("cancelling agent run %s, left over by an earlier try", start.workflow_id)
+                await agents.cancel(start.workflow_id)
+                status = (await agents.wait(start.workflow_id)).outcome.value
+            if status in {RUNNING, Outcome.COMPLETED.value}:
+                self.log.info("re-attached to agent run %s (%s)", start.workflow_id, status)
+                return True
+            return False
 
-        _run(work())
-        return start.workflow_id
+        return _run(work())
 
     def wait(self, workflow_id: str) -> AgentCompleted:
         """Hold this worker until the run has closed. Deferring is better: it holds nothing."""

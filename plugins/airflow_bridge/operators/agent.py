@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -17,6 +17,11 @@ from airflow_bridge.triggers.agent import AgentWorkflowTrigger
 from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef, find_agent
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Refused, describe
+from bridge.contracts.tenants import Tenant
+from bridge.domain.task_runs import OnTaskEnd, TaskRun
+
+MOST_TRIES: Final = 50
+"""Runs of one request that a task asks for, one after the other, each time a person clears it."""
 
 
 class AgentWorkflowOperator(BaseOperator):
@@ -29,10 +34,15 @@ class AgentWorkflowOperator(BaseOperator):
         By default one per DAG run, task and map index.
     :param snapshots: pinned snapshots the run may read. By default the newest published ones for ``input["day"]``.
     :param deferrable: on by default; off holds the worker slot until the agent has ended.
+    :param on_task_end: what becomes of a running agent when the task ends without it, because it died, timed out, was
+        cleared, failed by a person or deleted. ``re_attach`` (default): it goes on while the task may come back (a
+        retry, a clear) and is found again; cancelled when the task ended for good. ``cancel``: cancelled as soon as
+        the task no longer waits; the next try starts anew. ``let_run``: never cancelled.
 
     Returns ``{"workflow_id", "outcome", "output", "usage", "seconds"}``. The task fails with the agent's own
-    reason if the agent failed, was cancelled, terminated or ran out of time; that is not retried, as the same
-    request would find the same run. An engine that does not answer is retried by the task.
+    reason if the agent failed, was cancelled, terminated or ran out of time; that is not retried. Clearing such a
+    task asks again: the new run's request id ends in ``:2``, ``:3`` and so on. Clearing a task whose agent completed
+    finds its result. An engine that does not answer is retried by the task.
     """
 
     template_fields: Sequence[str] = ("agent", "tenant", "input", "request_id", "snapshots")
@@ -48,6 +58,7 @@ class AgentWorkflowOperator(BaseOperator):
         request_id: str | None = None,
         snapshots: Sequence[Mapping[str, Any]] | None = None,
         deferrable: bool = True,
+        on_task_end: Literal["re_attach", "cancel", "let_run"] = "re_attach",
         temporal_conn_id: str = TEMPORAL_CONN_ID,
         platform_conn_id: str = PLATFORM_CONN_ID,
         **kwargs: Any,
@@ -59,6 +70,7 @@ class AgentWorkflowOperator(BaseOperator):
         self.request_id = request_id
         self.snapshots = snapshots
         self.deferrable = deferrable
+        self.on_task_end = OnTaskEnd(on_task_end)
         self.temporal_conn_id = temporal_conn_id
         self.platform_conn_id = platform_conn_id
         self._workflow_id = ""
@@ -69,17 +81,45 @@ class AgentWorkflowOperator(BaseOperator):
             platform = PlatformHook(self.platform_conn_id)
             tenant = platform.tenant(self.tenant)
             spec = find_agent(self.agent)
-            start = self._build(context, spec, platform)
-            self._workflow_id = start.workflow_id
-            context["ti"].xcom_push(key=TemporalRunLink.key, value=hook.run_url(start.workflow_id))
-            hook.start(start, spec, tenant)
+            start = self._attached(self._build(context, spec, platform), spec, tenant, context["ti"], platform)
         if self.deferrable:
             self.defer(
-                trigger=AgentWorkflowTrigger(temporal_conn_id=self.temporal_conn_id, workflow_id=start.workflow_id),
+                trigger=AgentWorkflowTrigger(
+                    temporal_conn_id=self.temporal_conn_id,
+                    workflow_id=start.workflow_id,
+                    on_task_end=self.on_task_end.value,
+                ),
                 method_name="execute_complete",
             )
         with as_airflow():
             return self._result(hook.wait(start.workflow_id))
+
+    def _attached(
+        self, start: AgentStart, spec: AgentSpec, tenant: Tenant, ti: Any, platform: PlatformHook
+    ) -> AgentStart:
+        """Start the run, or find the one this request has. One that ended badly is asked for anew, under a new id.
+
+        Who waits is recorded before the start: a task that dies in between leaves no agent that nobody knows.
+        """
+        from bridge.adapters.database import ledger  # noqa: PLC0415 - keeps DAG parsing cheap
+
+        hook, base = TemporalHook(self.temporal_conn_id), start.request_id
+        for number in range(1, MOST_TRIES + 1):
+            start = start.model_copy(update={"request_id": base if number == 1 else f"{base}:{number}"})
+            task = TaskRun(
+                workflow_id=start.workflow_id, tenant=start.tenant, dag_id=ti.dag_id, run_id=ti.run_id,
+                task_id=ti.task_id, map_index=ti.map_index, on_task_end=self.on_task_end,
+            )  # fmt: skip
+            before = platform.database.run(ledger.find_task_run, start.workflow_id)
+            platform.database.run(ledger.record_task_run, task)
+            self._workflow_id = start.workflow_id
+            ti.xcom_push(key=TemporalRunLink.key, value=hook.run_url(start.workflow_id))
+            left_over = self.on_task_end is OnTaskEnd.CANCEL and before == task
+            if hook.attach(start, spec, tenant, cancel_left_over=left_over):
+                return start
+            self.log.info("run %s has ended without a result; asking again", start.workflow_id)
+        problem = f"{MOST_TRIES} runs of request {base!r} ended without a result; give the task a new request_id"
+        raise Refused(Code.AGENT_FAILED, problem)
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         """Resumed by the trigger."""
@@ -90,7 +130,7 @@ class AgentWorkflowOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Killed while on a worker: ask the agent to stop. While deferred, the trigger does."""
-        if self._workflow_id:
+        if self._workflow_id and self.on_task_end is not OnTaskEnd.LET_RUN:
             TemporalHook(self.temporal_conn_id).cancel(self._workflow_id)
 
     def _build(self, context: Any, spec: AgentSpec, platform: PlatformHook) -> AgentStart:
@@ -136,4 +176,4 @@ class AgentWorkflowOperator(BaseOperator):
 def _default_request_id(ti: Any) -> str:
     """One per DAG run, task and map index; a retry of the task keeps it."""
     parts = [ti.dag_id, ti.run_id, ti.task_id] + ([str(ti.map_index)] if ti.map_index >= 0 else [])
-    return re.sub(r"[^A-Za-z0-9._:+=@-]", "_", "@".join(parts))[:200]
+    return re.sub(r"[^A-Za-z0-9._:+=@-]", "_", "@".join(parts))[:190]

@@ -1,4 +1,4 @@
-"""Deliveries that know their attempts and batches, leases, decisions on dead letters, task runs, effects"""
+"""Deliveries and outbox that know their attempts and batches, leases, decisions on dead letters, task runs, effects"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,8 @@ def upgrade() -> None:
         tenants.add_column(sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     with op.batch_alter_table("tenants") as tenants:
         tenants.alter_column("version", server_default=None)
+    with op.batch_alter_table("outbox") as outbox:
+        outbox.add_column(sa.Column("attempted_at", sa.DateTime(timezone=True), nullable=True))
     with op.batch_alter_table("deliveries") as deliveries:
         deliveries.add_column(sa.Column("attempted_at", sa.DateTime(timezone=True), nullable=True))
         deliveries.add_column(sa.Column("batch", sa.String(length=512), nullable=True))
