@@ -195,21 +195,30 @@ class _Reader:
         self._looked_at = now
         self.is_behind = bool(self.held)
         try:
-            for partition, lag in self._lags().items():
+            positions = {partition: self._position(partition) for partition in self._consumer.assignment()}
+            self._prove_membership(positions)
+            for partition, lag in self._lags(positions).items():
                 self.is_behind |= lag > 0
                 self._show(partition, lag, now)
+        except FencedInstanceIdError:
+            raise
         except KafkaError as error:
             self.is_behind = True  # it may be: a client that gets no answer is to be opened anew
             log.warning("kafka.no_answer", topic=self._subscription.topic, reason=repr(error))
         return True
 
-    def _lags(self) -> dict[TopicPartition, int]:
+    def _prove_membership(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Commit once more where we are: kafka-python goes on polling, in a tight loop, after the group has fenced it,
+        and only a commit tells."""
+        if positions:
+            self._consumer.commit(_offsets(positions), timeout_ms=KAFKA_ANSWER_MILLISECONDS)
+
+    def _lags(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Records of each partition that are not finished yet."""
-        assignment = sorted(self._consumer.assignment())
-        if not assignment:
+        if not positions:
             return {}
-        ends = self._consumer.end_offsets(assignment, timeout_ms=KAFKA_ANSWER_MILLISECONDS)
-        return {partition: max(0, end - self._position(partition)) for partition, end in ends.items()}
+        ends = self._consumer.end_offsets(sorted(positions), timeout_ms=KAFKA_ANSWER_MILLISECONDS)
+        return {partition: max(0, end - positions[partition]) for partition, end in ends.items()}
 
     def _position(self, partition: TopicPartition) -> int:
         progress = self._progress.get(partition)
@@ -284,9 +293,8 @@ class _Reader:
         }
         if not positions:
             return
-        offsets = {partition: OffsetAndMetadata(position, "", -1) for partition, position in positions.items()}
         try:
-            self._consumer.commit(offsets, timeout_ms=KAFKA_ANSWER_MILLISECONDS)
+            self._consumer.commit(_offsets(positions), timeout_ms=KAFKA_ANSWER_MILLISECONDS)
         except FencedInstanceIdError:
             raise
         except KafkaError as error:  # the broker is away or the group has moved on: the next turn tries again
@@ -305,3 +313,7 @@ class _Reader:
         if full or paused:
             for partition in self._consumer.assignment():
                 metrics.PAUSED.labels(partition.topic, partition.partition).set(int(full))
+
+
+def _offsets(positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {partition: OffsetAndMetadata(position, "", -1) for partition, position in positions.items()}

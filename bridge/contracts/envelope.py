@@ -115,10 +115,12 @@ def _json_object(value: bytes) -> dict[str, Any]:
 
 
 def _text_headers(headers: Iterable[Header]) -> dict[str, str]:
+    """The headers that are ours to read; what others put beside them may be any bytes."""
+    wanted = [(n.lower(), v or b"") for n, v in headers if n.lower() == "content-type" or n.lower().startswith(PREFIX)]
     try:
-        return {name.lower(): (value or b"").decode("utf-8") for name, value in headers}
+        return {name: value.decode("utf-8") for name, value in wanted}
     except UnicodeDecodeError as error:
-        raise Refused(Code.MALFORMED, f"a record header is not UTF-8: {error.reason}") from error
+        raise Refused(Code.MALFORMED, f"a CloudEvents header is not UTF-8: {error.reason}") from error
 
 
 def _from_binary(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ PREFIX: Final = "tandem_dead_"
 ID: Final = PREFIX + "id"
 TIMES: Final = PREFIX + "times"
 FIRST_AT: Final = PREFIX + "first_at"
+NULLS: Final = PREFIX + "nulls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,22 @@ def dead_letter(
         "first_at": carried.get(FIRST_AT) or at.isoformat(),
         "tenant": _tenant(record),
     }
+    nulls = carried.get(NULLS) or _nulls(record)
+    provenance |= {"nulls": nulls} if nulls else {}
     added = tuple((PREFIX + name, value.encode()) for name, value in provenance.items())
-    return Record(topic=dead_letter_topic(record.topic), key=record.key, value=record.value, headers=original + added)
+    return _without_nulls(
+        Record(topic=dead_letter_topic(record.topic), key=record.key, value=record.value, headers=original + added)
+    )
 
 
 def read_letter(record: Record) -> DeadLetter:
     """The letter in a record of a dead-letter topic; fields that are missing (foreign writers) are empty."""
     told = {name.removeprefix(PREFIX): value for name, value in _told(record).items()}
     topic = told.get("topic") or record.topic.removesuffix(DEAD_SUFFIX)
-    original = Record(topic=topic, key=record.key, value=record.value, headers=_original(record.headers))
+    nulls = set(told.get("nulls", "").split(","))
+    headers = tuple((n, None if str(at) in nulls else v) for at, (n, v) in enumerate(_original(record.headers)))
+    value = None if "value" in nulls else record.value
+    original = Record(topic=topic, key=record.key, value=value, headers=headers)
     return DeadLetter(
         id=told.get("id") or _identity(original, -1, -1, 0),
         times=_count(told.get("times")) or 1,
@@ -91,7 +99,18 @@ def replay_record(letter: DeadLetter) -> Record:
         (TIMES, str(letter.times).encode()),
         (FIRST_AT, letter.first_at.encode()),
     )
-    return letter.record.model_copy(update={"headers": letter.record.headers + added})
+    nulls = _nulls(letter.record)
+    added += ((NULLS, nulls.encode()),) if nulls else ()
+    return _without_nulls(letter.record.model_copy(update={"headers": letter.record.headers + added}))
+
+
+def _without_nulls(record: Record) -> Record:
+    """Null headers, and a null value, as empty ones: kafka-python reads nulls but does not write them.
+
+    A letter names them, so that they are shown as they were.
+    """
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    return record.model_copy(update={"headers": headers, "value": record.value or b""})
 
 
 def newest(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
@@ -101,6 +120,12 @@ def newest(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         if letter.id not in latest or letter.times >= latest[letter.id].times:
             latest[letter.id] = letter
     return sorted(latest.values(), key=lambda letter: (letter.first_at, letter.id))
+
+
+def _nulls(record: Record) -> str:
+    """Which headers, by place, and whether the value are null."""
+    places = [str(place) for place, (_, value) in enumerate(_original(record.headers)) if value is None]
+    return ",".join(places + (["value"] if record.value is None else []))
 
 
 def _told(record: Record) -> dict[str, str]:

@@ -33,17 +33,19 @@ def tenants(count: int) -> list[str]:
 
 
 def make_load(seed: int, *, requests: int, tenants: list[str]) -> list[Request]:
-    """The same for the same seed."""
+    """The same for the same seed. Exactly ``MALFORMED`` and ``REPEATED`` of the records are so."""
     chance = random.Random(seed)
     keys = [f"{tenant}/k{number}" for tenant in tenants for number in range(KEYS_PER_TENANT)]
     places = dict.fromkeys(keys, 0)
+    kinds = ["bad"] * round(requests * MALFORMED) + ["again"] * round(requests * REPEATED)
+    kinds += ["new"] * (requests - len(kinds) - 1)
+    chance.shuffle(kinds)
     load: list[Request] = []
     first: list[Request] = []
-    for number in range(requests):
-        dice = chance.random()
-        if dice < MALFORMED:
+    for number, kind in enumerate(["new", *kinds]):  # the first can repeat nothing
+        if kind == "bad":
             load.append(Request("", "", -1, _malformed(chance, number, chance.choice(tenants))))
-        elif dice < MALFORMED + REPEATED and first:
+        elif kind == "again":
             load.append(chance.choice(first))
         else:
             key = chance.choice(keys)

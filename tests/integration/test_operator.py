@@ -110,7 +110,8 @@ async def test_a_retry_re_attaches_to_the_run_that_is_there(runtime: Runtime) ->
     await _fired(second)
 
     assert first.workflow_id == second.workflow_id
-    assert len(runtime.database.run(ledger.waiting_events, 10)) == 2  # accepted, completed
+    told = [event.topic for event in runtime.database.run(ledger.waiting_events, 10)]
+    assert told.count("agents.lifecycle.v1") == 2  # accepted, completed
 
 
 async def test_clearing_a_task_whose_agent_failed_asks_again_and_one_that_completed_finds_its_result(

@@ -19,10 +19,20 @@ def test_a_letter_keeps_the_record_byte_for_byte_and_says_where_when_why_and_how
     letter = read_letter(parked)
 
     assert (parked.topic, parked.key, parked.value) == ("t.v1.dead", RECORD.key, RECORD.value)
-    assert parked.headers[:3] == HEADERS
+    assert parked.headers[:3] == (("h", b"\x00\xff"), ("empty", b""), ("h", b"twice"))  # the client writes no nulls
     assert letter.record == RECORD
     assert (letter.topic, letter.partition, letter.offset, letter.code) == ("t.v1", 3, 7, "malformed")
     assert (letter.reason, letter.owner, letter.times, letter.at) == ("not JSON", "caller", 1, AT.isoformat())
+
+
+def test_a_tombstone_without_key_is_a_letter_that_can_be_written() -> None:
+    tombstone = Record(topic="t.v1", key=None, value=None)
+
+    parked = _parked(tombstone)
+
+    assert parked.value == b""
+    assert read_letter(parked).record == tombstone
+    assert replay_record(read_letter(parked)).value == b""
 
 
 def test_the_same_record_parked_twice_is_one_letter() -> None:

@@ -77,3 +77,9 @@ def test_what_is_not_an_event_is_refused_with_its_code(case: Case) -> None:
 
     assert refused.value.code is case.code
     assert len(str(refused.value)) > 20
+
+
+def test_headers_that_others_put_beside_ours_may_be_any_bytes() -> None:
+    body = b'{"id": "1", "tenant": "AA", "agent": "a", "request_id": "r"}'
+
+    assert decode(_record(body, headers=(("trace", b"\xff\xfe"), ("null", None)))).id == "1"
