@@ -33,6 +33,7 @@ UNASSIGNED_MOST: Final = 300.0
 """A member without partitions joins again after a while: a leader that knew no partitions hands out none, for ever."""
 HELD_PER_SLOT: Final = 4
 """Records held for each handler that may run: what one busy key holds up does not keep the others waiting."""
+ROOM_SECONDS: Final = 0.02
 COMMIT_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 5.0
 """How often the end of each partition is asked for: lag, and whether we move."""
@@ -173,18 +174,18 @@ class _Reader:
 
     def turn(self) -> bool:
         """Take what is there, commit what is finished; whether any partition is ours."""
-        if self.held >= self._most_held:
+        if self._is_full:
             self._wait_for_room()
+        self._settle()
+        self._pause_or_resume()
         room = self._most_held - self.held
-        batches = self._consumer.poll(timeout_ms=POLL_MILLISECONDS if room > 0 else 0, max_records=max(1, room))
+        batches = self._consumer.poll(timeout_ms=0 if self._is_full else POLL_MILLISECONDS, max_records=max(1, room))
         assignment = self._consumer.assignment()
         for partition in set(self._progress) - set(assignment):
             self._lose(partition)
         self._take(batches)
-        self._settle()
         if time.monotonic() - self._committed_at > COMMIT_SECONDS:
             self._commit()
-        self._pause_or_resume()
         return bool(assignment)
 
     def look(self) -> bool:
@@ -268,21 +269,26 @@ class _Reader:
         metrics.forget_partition(partition.topic, partition.partition)
         self._loop.call_soon_threadsafe(self._dispatcher.abandon, partition.partition)
 
+    @property
+    def _is_full(self) -> bool:
+        """Less room than for one round of handlers: a poll costs the same for one record as for many."""
+        return self._most_held - self.held < self._subscription.max_in_flight
+
     def _wait_for_room(self) -> None:
-        """Everything is paused: let the handlers work instead of asking Kafka for what we could not take."""
-        try:
-            self._finish(self._finished.get(timeout=POLL_MILLISECONDS / 1000))
-        except queue.Empty:
-            return
-        self._settle()
+        """Everything is paused: let the handlers work instead of asking Kafka for what we could not take.
+
+        Looks now and then: waking at each finished record would take the interpreter from the handlers.
+        """
+        pause, deadline = threading.Event(), time.monotonic() + POLL_MILLISECONDS / 1000
+        while self._is_full and time.monotonic() < deadline:
+            pause.wait(ROOM_SECONDS)
+            self._settle()
 
     def _settle(self) -> None:
         while not self._finished.empty():
-            self._finish(self._finished.get())
-
-    def _finish(self, taken: Taken) -> None:
-        taken.progress.finish(taken.offset)  # of a partition that moved away: nobody asks that progress any more
-        self.moved += 1
+            taken = self._finished.get()
+            taken.progress.finish(taken.offset)  # of a partition that moved away: nobody asks that progress any more
+            self.moved += 1
 
     def _commit(self) -> None:
         self._committed_at = time.monotonic()
@@ -304,7 +310,7 @@ class _Reader:
             self._progress[partition].committed(position)
 
     def _pause_or_resume(self) -> None:
-        full = self.held >= self._most_held
+        full = self._is_full
         paused = self._consumer.paused()
         if full:
             self._consumer.pause(*(self._consumer.assignment() - paused))

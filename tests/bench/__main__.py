@@ -6,6 +6,7 @@ Brings the local stack up if it is down, and leaves it as it found it.
 import asyncio
 import datetime as dt
 import json
+import logging
 import os
 import platform
 import statistics
@@ -209,6 +210,7 @@ async def _seconds_until_digest(airflow: AirflowApi, before: dict[str, Any], ask
 
 def main() -> None:
     home = stack_home()
+    logging.disable(logging.WARNING)  # Airflow turns every library's log on
     was_up = bool(lifecycle.status(home))
     stack = Stack(lifecycle.up(home, print, dict(os.environ)))
     os.environ |= {k: v for k, v in environment(stack.plan, {}).items() if k.startswith("AIRFLOW")}

@@ -30,7 +30,7 @@ from tests.samples import AA
 from tests.servers import Stack
 
 AT_ONCE = 64
-STARTS = 600
+STARTS = 1000
 ROUNDS = 3
 MESSAGES = 20_000
 FEW, MANY = 1_000, 100_000

@@ -42,29 +42,33 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def _dialect(session: Session) -> Any:
+    return sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+
+
 def _insert_once(session: Session, row: Table) -> bool:
     """Insert unless its primary key (or the outbox's event id) is there; says whether it was new."""
     mapper = type(row).__mapper__
     values = {c.key: getattr(row, c.key) for c in mapper.column_attrs if getattr(row, c.key) is not None}
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(type(row)).values(**values).on_conflict_do_nothing()
+    insert = _dialect(session).insert(type(row)).values(**values).on_conflict_do_nothing()
     return session.execute(insert.returning(*mapper.primary_key)).first() is not None
 
 
 def _emit(session: Session, fact: Fact, *, event_id: str, tenant: str, key: str, cause: str = "") -> None:
+    _insert_once(session, OutboxRow(**_event(fact, event_id, tenant=tenant, key=key, cause=cause)))
+
+
+def _event(fact: Fact, event_id: str, *, tenant: str, key: str, cause: str) -> dict[str, Any]:
+    """A row of the outbox."""
     now = _now()
-    envelope = wrap(fact, event_id=event_id, tenant=tenant, time=now, cause=cause)
-    _insert_once(
-        session,
-        OutboxRow(
-            event_id=event_id,
-            tenant=tenant,
-            topic=fact.TOPIC,
-            key=key,
-            envelope=envelope.model_dump(mode="json"),
-            created_at=now,
-        ),
-    )
+    return {
+        "event_id": event_id,
+        "tenant": tenant,
+        "topic": fact.TOPIC,
+        "key": key,
+        "envelope": wrap(fact, event_id=event_id, tenant=tenant, time=now, cause=cause).model_dump(mode="json"),
+        "created_at": now,
+    }
 
 
 # -- tenants ------------------------------------------------------------------------------------------------
@@ -176,13 +180,26 @@ def find_snapshot(session: Session, *, tenant: str, dataset: str, day: dt.date) 
 def record_accepted(session: Session, accepted: Sequence[tuple[str, str, AgentAccepted]]) -> None:
     """Store ``(tenant, event id, acceptance)``: Temporal has these runs. Repeats change nothing.
 
-    Rows are written in one order everywhere, so that two bridges that record the same runs cannot deadlock.
+    Rows are written in one order everywhere, so that two bridges that record the same runs cannot deadlock; and in
+    two statements, as this is done for every start.
     """
-    for tenant, event_id, fact in sorted(accepted, key=lambda one: one[2].workflow_id):
-        row = AcceptedRow(workflow_id=fact.workflow_id, tenant=tenant, event_id=event_id, accepted_at=_now())
-        if _insert_once(session, row):
-            accepted_id = ids.accepted_event_id(fact.workflow_id)
-            _emit(session, fact, event_id=accepted_id, tenant=tenant, key=fact.workflow_id, cause=event_id)
+    if not accepted:
+        return
+    now = _now()
+    ordered = sorted(accepted, key=lambda one: one[2].workflow_id)
+    rows = [
+        {"workflow_id": fact.workflow_id, "tenant": tenant, "event_id": event_id, "accepted_at": now}
+        for tenant, event_id, fact in ordered
+    ]
+    insert = _dialect(session).insert(AcceptedRow).on_conflict_do_nothing().returning(AcceptedRow.workflow_id)
+    new = set(session.scalars(insert, rows))
+    told = [
+        _event(fact, ids.accepted_event_id(fact.workflow_id), tenant=tenant, key=fact.workflow_id, cause=event_id)
+        for tenant, event_id, fact in ordered
+        if fact.workflow_id in new
+    ]
+    if told:
+        session.execute(_dialect(session).insert(OutboxRow).on_conflict_do_nothing(), told)
 
 
 def accepted_among(session: Session, workflow_ids: Sequence[str]) -> set[str]:
