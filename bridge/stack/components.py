@@ -19,6 +19,7 @@ from bridge.stack.reachable import answers, connects
 
 BIN: Final = Path(sys.executable).parent
 OLDEST_JAVA: Final = 17
+ROUTES: Final = REPOSITORY / "infra" / "routes.yaml"
 BRIDGES: Final = (("bridge", "bridge_probe"), ("bridge-2", "bridge_2_probe"))
 APACHE: Final = "Apache Kafka"
 EMBEDDED: Final = "embedded development broker"
@@ -101,7 +102,7 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
         "TANDEM_S3_ACCESS_KEY": "tandem",
         "TANDEM_S3_SECRET_KEY": plan.secrets["s3_secret"],
         "TANDEM_KAFKA_BOOTSTRAP_SERVERS": plan.address("kafka"),
-        "TANDEM_ROUTES_FILE": str(REPOSITORY / "infra" / "routes.yaml"),
+        "TANDEM_ROUTES_FILE": str(ROUTES),
         "TANDEM_AIRFLOW_URL": plan.url("airflow"),
         "TANDEM_AIRFLOW_PASSWORD": plan.secrets["airflow_bridge"],
         "TANDEM_WORKER_PROBE_PORT": str(plan.ports["worker_probe"]),

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from bridge.adapters import temporal
 from bridge.adapters.airflow_api import AirflowApi
 from bridge.adapters.database import Database, ledger
+from bridge.adapters.kafka import list_topics
 from bridge.adapters.objects import Objects, S3Address
-from bridge.bootstrap import temporal_address
+from bridge.bootstrap import build_routing, kafka_address, temporal_address
 from bridge.contracts import names
-from bridge.contracts.failures import TandemError, Unavailable
+from bridge.contracts.failures import TandemError
 from bridge.settings import BridgeSettings
 from bridge.stack.components import OLDEST_JAVA, java_version
 
@@ -39,6 +37,7 @@ async def examine(settings: BridgeSettings) -> list[Finding]:
         ("platform database", lambda: _database(settings)),
         ("Temporal", lambda: _temporal(settings)),
         ("Kafka", lambda: _kafka(settings)),
+        ("routes", lambda: _routes(settings)),
         ("S3", lambda: _s3(settings)),
         ("Airflow", lambda: _airflow(settings)),
     ]
@@ -87,20 +86,14 @@ async def _temporal(settings: BridgeSettings) -> str:
 
 
 async def _kafka(settings: BridgeSettings) -> str:
-    def topics() -> set[str]:
-        try:
-            admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers.split(","))
-            try:
-                return set(admin.list_topics())
-            finally:
-                admin.close()
-        except KafkaError as error:
-            problem = f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error!r}"
-            raise Unavailable(problem) from error
-
-    missing = set(names.TOPICS) - await asyncio.to_thread(topics)
+    missing = set(names.TOPICS) - set(await asyncio.to_thread(list_topics, kafka_address(settings)))
     told = f"; the bridge will create {sorted(missing)}" if missing else ""
     return f"{settings.kafka_bootstrap_servers}{told}"
+
+
+async def _routes(settings: BridgeSettings) -> str:
+    routing = build_routing(settings)
+    return f"{len(routing.starts)} event types start agents, {len(routing.runs)} facts start DAG runs"
 
 
 async def _s3(settings: BridgeSettings) -> str:

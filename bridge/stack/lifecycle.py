@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.database import Database, ledger
-from bridge.adapters.files import read_tenants
+from bridge.adapters.files import read_routes, read_tenants
 from bridge.adapters.kafka import KafkaAddress, ensure_topics
 from bridge.adapters.objects import Objects, S3Address
 from bridge.contracts import names
@@ -153,7 +153,8 @@ def _declare(plan: Layout, say: Say) -> None:
     """Buckets, topics and tenants: what the servers must hold before anybody uses them."""
     s3 = S3Address(endpoint=plan.url("s3"), access_key="tandem", secret_key=plan.secrets["s3_secret"])
     Objects(s3.client()).ensure_buckets(names.BUCKETS)
-    ensure_topics(KafkaAddress(plan.address("kafka")), partitions=6)
+    routed = {route.topic for route in read_routes(parts.ROUTES).starts}  # here there is no other system to make them
+    ensure_topics(KafkaAddress(plan.address("kafka")), partitions=6, topics=sorted({*names.TOPICS, *routed}))
     outcome = Database(plan.database_url).run(ledger.apply_tenants, read_tenants(REPOSITORY / "infra" / "tenants.yaml"))
     say(f"{len(outcome)} tenants are declared, {sum(o == 'created' for o in outcome.values())} of them new.")
 

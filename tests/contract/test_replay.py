@@ -1,6 +1,6 @@
 """Histories of released workflows still replay: a change that breaks a running agent is noticed here.
 
-A new release adds a history: ``python -m tests.contract.record WORKFLOW_ID`` on a running stack.
+A new release adds a history: ``python -m tests.contract.record HOST:PORT WORKFLOW_ID NUMBER`` on a running stack.
 """
 
 import asyncio
@@ -31,4 +31,4 @@ async def test_a_recorded_history_replays(file: Path) -> None:
 
 
 def test_there_is_a_history_of_every_released_workflow() -> None:
-    assert {file.stem.rsplit("-", 1)[0] for file in HISTORIES} == {"InvestigateDelaysWorkflow"}
+    assert {file.stem.rsplit("-", 1)[0] for file in HISTORIES} == {cls.__name__ for cls in WORKFLOWS}
