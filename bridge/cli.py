@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from bridge.adapters import temporal
-from bridge.adapters.database import Database, ledger
+from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.files import read_tenants
 from bridge.adapters.sql_ledger import resolve_snapshots
 from bridge.bootstrap import temporal_address
@@ -145,7 +145,7 @@ async def _show(settings: BridgeSettings, database: Database, run: str) -> None:
     if completed is not None:
         out.print_json(completed.model_dump_json(exclude={"snapshots"}))
     table = Table("step", "kind", "finished", "ms")
-    for step, kind, finishes, milliseconds in await database.arun(ledger.list_steps, f"{run}:{run_id}"):
+    for step, kind, finishes, milliseconds in await database.arun(runs.list_steps, f"{run}:{run_id}"):
         table.add_row(step, kind, str(finishes), str(milliseconds))
     wide.print(table)
 

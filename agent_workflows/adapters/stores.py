@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from agent_workflows.activities.messages import Decision, Turn
-from bridge.adapters.database import Database, ledger
+from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted
@@ -21,11 +21,11 @@ class SqlTranscripts:
         self._database = database
 
     async def load(self, run: str) -> list[tuple[int, bytes, str]]:
-        return await self._database.arun(ledger.load_transcript, run)
+        return await self._database.arun(runs.load_transcript, run)
 
     async def append(self, turn: Turn, messages: bytes, decision: Decision) -> None:
         await self._database.arun(
-            ledger.append_turn,
+            runs.append_turn,
             run=turn.run,
             version=turn.version,
             tenant=turn.start.tenant,
@@ -42,11 +42,11 @@ class SqlRunLedger:
         return await self._database.arun(ledger.record_completion, completed, tenant=tenant, cause=cause)
 
     async def find_step(self, *, run: str, step: str) -> str | None:
-        return await self._database.arun(ledger.find_step, run=run, step=step)
+        return await self._database.arun(runs.find_step, run=run, step=step)
 
     async def record_step(self, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int) -> None:
         await self._database.arun(
-            ledger.record_step,
+            runs.record_step,
             run=run,
             step=step,
             tenant=tenant,
@@ -61,7 +61,7 @@ class SqlEffects:
         self._database = database
 
     async def make(self, *, key: str, tenant: str, run: str) -> bool:
-        return await self._database.arun(ledger.make_effect, key, tenant=tenant, run=run)
+        return await self._database.arun(runs.make_effect, key, tenant=tenant, run=run)
 
 
 class CachedSnapshots:

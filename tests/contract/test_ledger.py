@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from bridge.adapters.database import Database, ledger
+from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.database.models import Table
 from bridge.adapters.sql_ledger import resolve_snapshots
 from bridge.contracts.agents import INVESTIGATE_DELAYS
@@ -249,7 +249,7 @@ def test_a_task_waits_for_its_run_until_it_is_settled_or_the_run_completes(datab
 
 
 def test_an_effect_is_made_once_and_its_tries_are_counted(database: Database) -> None:
-    made = [database.run(ledger.make_effect, "k", tenant="AA", run="r") for _ in range(3)]
+    made = [database.run(runs.make_effect, "k", tenant="AA", run="r") for _ in range(3)]
 
     with database.engine.connect() as connection:
         tries = connection.execute(text("select tries from effects")).scalar_one()
@@ -304,15 +304,15 @@ def test_a_verdict_is_recorded_and_told_once(database: Database) -> None:
 
 def test_a_turn_is_kept_as_first_written_and_a_step_counts_its_finishes(database: Database) -> None:
     for decision in ("first", "second"):
-        database.run(ledger.append_turn, run="r", version=0, tenant="AA", messages=b"m", decision=decision)
+        database.run(runs.append_turn, run="r", version=0, tenant="AA", messages=b"m", decision=decision)
         database.run(
-            ledger.record_step, run="r", step="1-decide", tenant="AA", kind="model", result=decision, milliseconds=5
+            runs.record_step, run="r", step="1-decide", tenant="AA", kind="model", result=decision, milliseconds=5
         )
 
-    assert database.run(ledger.load_transcript, "r") == [(0, b"m", "first")]
-    assert database.run(ledger.find_step, run="r", step="1-decide") == "first"
-    assert database.run(ledger.find_step, run="r", step="2-decide") is None
-    assert database.run(ledger.list_steps, "r") == [("1-decide", "model", 2, 5)]
+    assert database.run(runs.load_transcript, "r") == [(0, b"m", "first")]
+    assert database.run(runs.find_step, run="r", step="1-decide") == "first"
+    assert database.run(runs.find_step, run="r", step="2-decide") is None
+    assert database.run(runs.list_steps, "r") == [("1-decide", "model", 2, 5)]
 
 
 def test_a_wrong_url_is_refused_and_an_absent_server_is_unavailable() -> None:

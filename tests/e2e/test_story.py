@@ -10,7 +10,7 @@ from sqlalchemy import text
 from temporalio.api.enums.v1 import EventType
 
 from bridge.adapters.airflow_api import AirflowApi
-from bridge.adapters.database import Database, ledger
+from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.adapters.kafka import KafkaEventLog
 from bridge.adapters.temporal import TemporalAgents, connect
@@ -109,7 +109,7 @@ async def test_the_killed_worker_repeated_no_finished_call(told: Told) -> None:
     finished: Counter[str] = Counter()
     for run in told.runs():
         _, run_id = await agents.status(run)
-        for step, _, finishes, _ in told.database.run(ledger.list_steps, f"{run}:{run_id}"):
+        for step, _, finishes, _ in told.database.run(runs.list_steps, f"{run}:{run_id}"):
             finished[f"{run} {step}"] = finishes
         scheduled, completed = Counter[int](), Counter[int]()
         async for event in agents.client.get_workflow_handle(run).fetch_history_events():

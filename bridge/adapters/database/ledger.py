@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, exists, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from bridge.adapters.database.models import (
@@ -18,17 +17,14 @@ from bridge.adapters.database.models import (
     CompletionRow,
     DeadLetterRow,
     DeliveryRow,
-    EffectRow,
     LeaseRow,
     OutboxRow,
     PublicationRow,
-    StepRow,
-    Table,
     TaskRunRow,
     TenantRow,
-    TranscriptRow,
     VerdictRow,
 )
+from bridge.adapters.database.statements import dialect_of, insert_once, utc_now
 from bridge.contracts import ids
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.envelope import Envelope, wrap
@@ -38,36 +34,20 @@ from bridge.domain.outbox import Waiting
 from bridge.domain.task_runs import OnTaskEnd, TaskRun
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
-def _dialect(session: Session) -> Any:
-    return sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-
-
-def _insert_once(session: Session, row: Table) -> bool:
-    """Insert unless its primary key (or the outbox's event id) is there; says whether it was new."""
-    mapper = type(row).__mapper__
-    values = {c.key: getattr(row, c.key) for c in mapper.column_attrs if getattr(row, c.key) is not None}
-    insert = _dialect(session).insert(type(row)).values(**values).on_conflict_do_nothing()
-    return session.execute(insert.returning(*mapper.primary_key)).first() is not None
-
-
 def _emit(session: Session, fact: Fact, *, event_id: str, tenant: str, key: str, cause: str = "") -> None:
-    _insert_once(session, OutboxRow(**_event(fact, event_id, tenant=tenant, key=key, cause=cause)))
+    insert_once(session, OutboxRow(**_event(fact, event_id, tenant=tenant, key=key, cause=cause)))
 
 
 def _event(fact: Fact, event_id: str, *, tenant: str, key: str, cause: str) -> dict[str, Any]:
     """A row of the outbox."""
-    now = _now()
+    at = utc_now()
     return {
         "event_id": event_id,
         "tenant": tenant,
         "topic": fact.TOPIC,
         "key": key,
-        "envelope": wrap(fact, event_id=event_id, tenant=tenant, time=now, cause=cause).model_dump(mode="json"),
-        "created_at": now,
+        "envelope": wrap(fact, event_id=event_id, tenant=tenant, time=at, cause=cause).model_dump(mode="json"),
+        "created_at": at,
     }
 
 
@@ -87,7 +67,7 @@ def apply_tenants(session: Session, tenants: Iterable[Tenant]) -> dict[str, str]
         if row is None:
             row = TenantRow(id=tenant.id, version=0)
             session.add(row)
-        row.spec, row.version, row.updated_at = spec, row.version + 1, _now()
+        row.spec, row.version, row.updated_at = spec, row.version + 1, utc_now()
         _emit(
             session,
             TenantDeclared(tenant=spec, version=row.version),
@@ -117,7 +97,7 @@ def record_verdict(session: Session, verdict: Verdict) -> bool:
         day=verdict.day.isoformat(),
         body=verdict.model_dump(mode="json"),
     )
-    new = _insert_once(session, row)
+    new = insert_once(session, row)
     if new:
         _emit(session, verdict, event_id=verdict.id, tenant=verdict.tenant, key=f"{verdict.tenant}/{verdict.dataset}")
     return new
@@ -139,9 +119,9 @@ def record_publication(session: Session, published: SnapshotPublished) -> bool:
         rows=published.rows,
         verdict=published.verdict,
         report=published.report,
-        published_at=_now(),
+        published_at=utc_now(),
     )
-    new = _insert_once(session, row)
+    new = insert_once(session, row)
     if new:
         event_id = f"{snapshot.tenant}/{snapshot.dataset}/{snapshot.tag}#published"
         _emit(
@@ -185,13 +165,13 @@ def record_accepted(session: Session, accepted: Sequence[tuple[str, str, AgentAc
     """
     if not accepted:
         return
-    now = _now()
+    at = utc_now()
     ordered = sorted(accepted, key=lambda one: one[2].workflow_id)
     rows = [
-        {"workflow_id": fact.workflow_id, "tenant": tenant, "event_id": event_id, "accepted_at": now}
+        {"workflow_id": fact.workflow_id, "tenant": tenant, "event_id": event_id, "accepted_at": at}
         for tenant, event_id, fact in ordered
     ]
-    insert = _dialect(session).insert(AcceptedRow).on_conflict_do_nothing().returning(AcceptedRow.workflow_id)
+    insert = dialect_of(session).insert(AcceptedRow).on_conflict_do_nothing().returning(AcceptedRow.workflow_id)
     new = set(session.scalars(insert, rows))
     told = [
         _event(fact, ids.accepted_event_id(fact.workflow_id), tenant=tenant, key=fact.workflow_id, cause=event_id)
@@ -199,7 +179,7 @@ def record_accepted(session: Session, accepted: Sequence[tuple[str, str, AgentAc
         if fact.workflow_id in new
     ]
     if told:
-        session.execute(_dialect(session).insert(OutboxRow).on_conflict_do_nothing(), told)
+        session.execute(dialect_of(session).insert(OutboxRow).on_conflict_do_nothing(), told)
 
 
 def accepted_among(session: Session, workflow_ids: Sequence[str]) -> set[str]:
@@ -221,7 +201,7 @@ def record_completion(session: Session, completed: AgentCompleted, *, tenant: st
         body=completed.model_dump(mode="json"),
         closed_at=completed.closed_at,
     )
-    new = _insert_once(session, row)
+    new = insert_once(session, row)
     if new:
         _emit(
             session,
@@ -260,23 +240,23 @@ def waiting_events(session: Session, limit: int) -> list[Waiting]:
     waiting = [Waiting(r.seq, r.topic, r.key, Envelope.model_validate(r.envelope), r.attempted_at) for r in rows]
     untried = [row.seq for row in rows if row.attempted_at is None]
     if untried:
-        session.execute(update(OutboxRow).where(OutboxRow.seq.in_(untried)).values(attempted_at=_now()))
+        session.execute(update(OutboxRow).where(OutboxRow.seq.in_(untried)).values(attempted_at=utc_now()))
     return waiting
 
 
 def mark_published(session: Session, seqs: Sequence[int]) -> None:
-    session.execute(update(OutboxRow).where(OutboxRow.seq.in_(seqs)).values(published_at=_now()))
+    session.execute(update(OutboxRow).where(OutboxRow.seq.in_(seqs)).values(published_at=utc_now()))
 
 
 def hold_lease(session: Session, name: str, *, holder: str, seconds: float) -> bool:
     """Take or renew a lease; False while somebody else holds it. A crashed holder's lease runs out by itself."""
-    now = _now()
-    until = now + dt.timedelta(seconds=seconds)
-    if _insert_once(session, LeaseRow(name=name, holder=holder, until=until)):
+    at = utc_now()
+    until = at + dt.timedelta(seconds=seconds)
+    if insert_once(session, LeaseRow(name=name, holder=holder, until=until)):
         return True
     taken = (
         update(LeaseRow)
-        .where(LeaseRow.name == name, or_(LeaseRow.holder == holder, LeaseRow.until < now))
+        .where(LeaseRow.name == name, or_(LeaseRow.holder == holder, LeaseRow.until < at))
         .values(holder=holder, until=until)
     )
     return session.execute(taken.returning(LeaseRow.name)).first() is not None
@@ -290,14 +270,14 @@ def begin_deliveries(
     session: Session, event_id: str, destinations: Sequence[str], *, tenant: str
 ) -> dict[str, dt.datetime | None]:
     """What is still to be delivered: ``{destination: when it was first tried, or None if never}``."""
-    now = _now()
+    at = utc_now()
     found = {
         row.destination: row for row in session.scalars(select(DeliveryRow).where(DeliveryRow.event_id == event_id))
     }
     for destination in destinations:
         if destination not in found:
-            row = DeliveryRow(event_id=event_id, destination=destination, tenant=tenant, attempted_at=now)
-            _insert_once(session, row)
+            row = DeliveryRow(event_id=event_id, destination=destination, tenant=tenant, attempted_at=at)
+            insert_once(session, row)
     return {
         name: found[name].attempted_at if name in found else None
         for name in destinations
@@ -309,7 +289,7 @@ def finish_delivery(session: Session, event_id: str, destination: str) -> None:
     session.execute(
         update(DeliveryRow)
         .where(DeliveryRow.event_id == event_id, DeliveryRow.destination == destination)
-        .values(delivered_at=_now())
+        .values(delivered_at=utc_now())
     )
 
 
@@ -336,7 +316,7 @@ def decide_batch(
     if new:
         batch = ids.batch_id(dag, [row.event_id for row in new])
         body = [dict(events[row.event_id]) for row in new]
-        _insert_once(session, BatchRow(id=batch, tenant=tenant, dag=dag, events=body, decided_at=_now()))
+        insert_once(session, BatchRow(id=batch, tenant=tenant, dag=dag, events=body, decided_at=utc_now()))
         for row in new:
             row.batch = batch
     return sorted({row.batch for row in waiting if row.batch})
@@ -348,12 +328,12 @@ def batch_events(session: Session, batch: str) -> list[Any]:
 
 
 def finish_batch(session: Session, batch: str) -> None:
-    session.execute(update(DeliveryRow).where(DeliveryRow.batch == batch).values(delivered_at=_now()))
+    session.execute(update(DeliveryRow).where(DeliveryRow.batch == batch).values(delivered_at=utc_now()))
 
 
 def decide_dead_letter(session: Session, letter: str, *, times: int, decision: str) -> None:
     """Remember what was done about a dead letter last: one that was discarded may still be replayed."""
-    session.merge(DeadLetterRow(id=letter, times=times, decision=decision, decided_at=_now()))
+    session.merge(DeadLetterRow(id=letter, times=times, decision=decision, decided_at=utc_now()))
 
 
 def dead_letter_decisions(session: Session) -> dict[tuple[str, int], str]:
@@ -369,7 +349,7 @@ def record_task_run(session: Session, waits: TaskRun) -> None:
     values = {name: getattr(waits, name) for name in TaskRun.__slots__}
     row = session.get(TaskRunRow, waits.workflow_id)
     if row is None:
-        session.add(TaskRunRow(**values, started_at=_now()))
+        session.add(TaskRunRow(**values, started_at=utc_now()))
         return
     for name, value in values.items():
         setattr(row, name, value)
@@ -399,66 +379,4 @@ def _task_run(row: TaskRunRow) -> TaskRun:
 
 
 def settle_task_run(session: Session, workflow_id: str) -> None:
-    session.execute(update(TaskRunRow).where(TaskRunRow.workflow_id == workflow_id).values(settled_at=_now()))
-
-
-# -- effects ------------------------------------------------------------------------------------------------
-
-
-def make_effect(session: Session, key: str, *, tenant: str, run: str) -> bool:
-    """Make an effect once; False for a repeat, which is counted."""
-    if _insert_once(session, EffectRow(key=key, tenant=tenant, run=run, tries=1, made_at=_now())):
-        return True
-    session.execute(update(EffectRow).where(EffectRow.key == key).values(tries=EffectRow.tries + 1))
-    return False
-
-
-# -- transcripts and steps ----------------------------------------------------------------------------------
-
-
-def load_transcript(session: Session, run: str) -> list[tuple[int, bytes, str]]:
-    """All turns of a run as ``(version, messages, decision)``, oldest first."""
-    rows = session.scalars(select(TranscriptRow).where(TranscriptRow.run == run).order_by(TranscriptRow.version))
-    return [(r.version, r.messages, r.decision) for r in rows]
-
-
-def append_turn(session: Session, *, run: str, version: int, tenant: str, messages: bytes, decision: str) -> None:
-    """Store one turn; a second writer of the same version changes nothing."""
-    row = TranscriptRow(
-        run=run, version=version, tenant=tenant, messages=messages, decision=decision, recorded_at=_now()
-    )
-    _insert_once(session, row)
-
-
-def record_step(  # noqa: PLR0913 - one row, its columns
-    session: Session, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int
-) -> None:
-    """Keep a finished call with its result, as JSON; the first result stays."""
-    row = StepRow(
-        run=run,
-        step=step,
-        tenant=tenant,
-        kind=kind,
-        result=result,
-        finishes=1,
-        milliseconds=milliseconds,
-        finished_at=_now(),
-    )
-    if not _insert_once(session, row):
-        session.execute(
-            update(StepRow)
-            .where(StepRow.run == run, StepRow.step == step)
-            .values(finishes=StepRow.finishes + 1, finished_at=_now())
-        )
-
-
-def find_step(session: Session, *, run: str, step: str) -> str | None:
-    """The result of a finished call as JSON, or None."""
-    row = session.get(StepRow, (run, step))
-    return row.result if row else None
-
-
-def list_steps(session: Session, run: str) -> list[tuple[str, str, int, int]]:
-    """Finished calls of a run as ``(step, kind, finishes, milliseconds)`` in the order they ended."""
-    rows = session.scalars(select(StepRow).where(StepRow.run == run).order_by(StepRow.finished_at))
-    return [(r.step, r.kind, r.finishes, r.milliseconds) for r in rows]
+    session.execute(update(TaskRunRow).where(TaskRunRow.workflow_id == workflow_id).values(settled_at=utc_now()))

@@ -1,0 +1,66 @@
+"""What one agent run keeps outside Temporal's history: its transcript, its finished steps, its effects.
+
+Each function takes a session first and is one unit of work, safe to run twice.
+"""
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from bridge.adapters.database.models import EffectRow, StepRow, TranscriptRow
+from bridge.adapters.database.statements import insert_once, utc_now
+
+
+def load_transcript(session: Session, run: str) -> list[tuple[int, bytes, str]]:
+    """All turns of a run as ``(version, messages, decision)``, oldest first."""
+    rows = session.scalars(select(TranscriptRow).where(TranscriptRow.run == run).order_by(TranscriptRow.version))
+    return [(r.version, r.messages, r.decision) for r in rows]
+
+
+def append_turn(session: Session, *, run: str, version: int, tenant: str, messages: bytes, decision: str) -> None:
+    """Store one turn; a second writer of the same version changes nothing."""
+    row = TranscriptRow(
+        run=run, version=version, tenant=tenant, messages=messages, decision=decision, recorded_at=utc_now()
+    )
+    insert_once(session, row)
+
+
+def record_step(  # noqa: PLR0913 - one row, its columns
+    session: Session, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int
+) -> None:
+    """Keep a finished call with its result, as JSON; the first result stays."""
+    row = StepRow(
+        run=run,
+        step=step,
+        tenant=tenant,
+        kind=kind,
+        result=result,
+        finishes=1,
+        milliseconds=milliseconds,
+        finished_at=utc_now(),
+    )
+    if not insert_once(session, row):
+        session.execute(
+            update(StepRow)
+            .where(StepRow.run == run, StepRow.step == step)
+            .values(finishes=StepRow.finishes + 1, finished_at=utc_now())
+        )
+
+
+def find_step(session: Session, *, run: str, step: str) -> str | None:
+    """The result of a finished call as JSON, or None."""
+    row = session.get(StepRow, (run, step))
+    return row.result if row else None
+
+
+def list_steps(session: Session, run: str) -> list[tuple[str, str, int, int]]:
+    """Finished calls of a run as ``(step, kind, finishes, milliseconds)`` in the order they ended."""
+    rows = session.scalars(select(StepRow).where(StepRow.run == run).order_by(StepRow.finished_at))
+    return [(r.step, r.kind, r.finishes, r.milliseconds) for r in rows]
+
+
+def make_effect(session: Session, key: str, *, tenant: str, run: str) -> bool:
+    """Make an effect once; False for a repeat, which is counted."""
+    if insert_once(session, EffectRow(key=key, tenant=tenant, run=run, tries=1, made_at=utc_now())):
+        return True
+    session.execute(update(EffectRow).where(EffectRow.key == key).values(tries=EffectRow.tries + 1))
+    return False
