@@ -55,9 +55,11 @@ async def waiting(stack: Any) -> AsyncIterator[Waiting]:
     await waiting.airflow.close()
 
 
-async def test_a_run_that_is_deleted_takes_its_agent_with_it(waiting: Waiting) -> None:
-    """Airflow tells nobody: the reconciler finds it."""
-    await waiting.airflow.call("DELETE", f"/api/v2/dags/{DAG}/dagRuns/{waiting.run}")
+async def test_a_run_that_is_failed_and_deleted_takes_its_agent_with_it(waiting: Waiting) -> None:
+    """By the trigger if Airflow tells it, else by the reconciler."""
+    path = f"/api/v2/dags/{DAG}/dagRuns/{waiting.run}"
+    await waiting.airflow.call("PATCH", path, json={"state": "failed"})
+    await waiting.airflow.call("DELETE", path)
 
     completed = await asyncio.wait_for(waiting.agents.wait(waiting.workflow_id), PATIENCE)
 
