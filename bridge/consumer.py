@@ -97,6 +97,10 @@ class Consumer:
                 metrics.RESTARTS.labels(topic, type(error).__name__).inc()
                 log.warning("consumer.restarts", topic=topic, reason=repr(error))
                 self._stopping.wait(BACKOFF_FIRST)
+            except Exception as error:  # the outermost turn: one topic's trouble must not stop the others
+                metrics.RESTARTS.labels(topic, type(error).__name__).inc()
+                log.exception("consumer.failed", topic=topic)
+                self._stopping.wait(BACKOFF_MOST)
             finally:
                 self.assigned = False
                 reader.close()

@@ -14,7 +14,7 @@ from bridge.adapters.files import read_routes, read_tenants
 from bridge.adapters.kafka import KafkaAddress, ensure_topics
 from bridge.adapters.objects import Objects, S3Address
 from bridge.contracts import names
-from bridge.contracts.failures import Code, Owner, Refused, TandemError
+from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 from bridge.stack import components as parts
 from bridge.stack import layout
 from bridge.stack.components import Component
@@ -153,10 +153,29 @@ def _declare(plan: Layout, say: Say) -> None:
     """Buckets, topics and tenants: what the servers must hold before anybody uses them."""
     s3 = S3Address(endpoint=plan.url("s3"), access_key="tandem", secret_key=plan.secrets["s3_secret"])
     Objects(s3.client()).ensure_buckets(names.BUCKETS)
-    routed = {route.topic for route in read_routes(parts.ROUTES).starts}  # here there is no other system to make them
-    ensure_topics(KafkaAddress(plan.address("kafka")), partitions=6, topics=sorted({*names.TOPICS, *routed}))
+    _declare_topics(KafkaAddress(plan.address("kafka")))
     outcome = Database(plan.database_url).run(ledger.apply_tenants, read_tenants(REPOSITORY / "infra" / "tenants.yaml"))
     say(f"{len(outcome)} tenants are declared, {sum(o == 'created' for o in outcome.values())} of them new.")
+
+
+def _declare_topics(address: KafkaAddress) -> None:
+    """The platform's topics, and those the routes name: here there is no other system to make them.
+
+    A broker that already listens may not answer yet.
+    """
+    routed = {route.topic for route in read_routes(parts.ROUTES).starts}
+    refused: list[Unavailable] = []
+
+    def declared() -> bool:
+        try:
+            ensure_topics(address, partitions=6, topics=sorted({*names.TOPICS, *routed}))
+        except Unavailable as error:
+            refused.append(error)
+            return False
+        return True
+
+    if not wait_until(declared, seconds=READY_SECONDS):
+        raise refused[-1]
 
 
 def _told(error: subprocess.CalledProcessError) -> Refused:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, KafkaProducer
 from prometheus_client import REGISTRY
 
 from bridge.contracts.envelope import MAX_VALUE_BYTES, Envelope, Record
@@ -195,3 +195,19 @@ async def test_one_busy_key_does_not_keep_the_others_waiting(stack: Any, topic: 
         await until(lambda: len(handled) == 9)
 
     assert handled[1:] == [f"slow{n}" for n in range(8)]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_records_are_read_however_their_producer_compressed_them(stack: Any, topic: str, codec: str) -> None:
+    agents, record = FakeAgents(), request(topic, 1)
+
+    def produce() -> None:
+        producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers, compression_type=codec)
+        producer.send(topic, key=record.key, value=record.value).get(timeout=30)
+        producer.close()
+
+    await asyncio.to_thread(produce)
+    async with consuming(stack.kafka, topic, starter(agents)):
+        await until(lambda: bool(agents.started))
+
+    assert list(agents.started) == ["AA/investigate_delays/r1"]
