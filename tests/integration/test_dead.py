@@ -2,14 +2,14 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from bridge.adapters.database import Database
-from bridge.cli import app
 from bridge.contracts.envelope import Record
 from tests.consuming import consuming, known_ledger, new_topic, request, send, starter, until
 from tests.fakes import FakeAgents
@@ -27,11 +27,10 @@ def topic(stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return new_topic(stack.kafka)
 
 
-async def _dead(*arguments: str) -> Result:
-    """The command, on a thread: it brings its own event loop."""
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["dead", *arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-    return result
+async def _dead(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command as a person runs it, in a process of its own."""
+    command = [str(Path(sys.executable).parent / "tandem"), "dead", *arguments]
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
 
 
 async def _letters(topic: str, *arguments: str) -> list[dict[str, Any]]:
@@ -95,5 +94,5 @@ async def test_discarded_letters_leave_the_list_and_all_is_bounded_by_the_option
 async def test_a_wrong_call_says_what_to_do(topic: str, arguments: list[str], says: str) -> None:
     result = await _dead(*arguments)
 
-    assert result.exit_code == 1
+    assert result.returncode == 1
     assert says in result.stderr
