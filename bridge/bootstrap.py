@@ -19,7 +19,7 @@ from bridge.adapters.probe import serve_probe
 from bridge.adapters.sql_ledger import SqlLedger
 from bridge.consumer import Consumer
 from bridge.contracts import names
-from bridge.contracts.agents import AGENTS
+from bridge.contracts.catalog import AGENTS
 from bridge.contracts.failures import TandemError, Unavailable
 from bridge.contracts.routes import RoutingTable
 from bridge.dispatch import Subscription

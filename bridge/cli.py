@@ -18,7 +18,8 @@ from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.files import read_tenants
 from bridge.adapters.sql_ledger import resolve_snapshots
 from bridge.bootstrap import temporal_address
-from bridge.contracts.agents import AgentStart, find_agent
+from bridge.contracts.agents import AgentStart
+from bridge.contracts.catalog import find_agent
 from bridge.contracts.failures import Code, Refused, describe
 from bridge.dead_cli import dead_app
 from bridge.settings import BridgeSettings, stack_home

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from bridge.batches import Batches
 from bridge.contracts import ids, names
-from bridge.contracts.agents import AgentMessage, AgentSpec, AgentStart, find_agent
+from bridge.contracts.agents import AgentMessage, AgentSpec, AgentStart
+from bridge.contracts.catalog import find_agent
 from bridge.contracts.envelope import Envelope
 from bridge.contracts.events import AgentAccepted, AgentCompleted, Fact, SnapshotPublished, Verdict
 from bridge.contracts.failures import Code, Refused, describe

@@ -5,7 +5,7 @@ import datetime as dt
 from airflow.sdk import Param, dag
 
 from airflow_bridge.operators.agent import AgentWorkflowOperator
-from bridge.contracts.agents import CANARY
+from bridge.contracts.catalog.canary import CANARY
 
 
 @dag(

@@ -7,7 +7,7 @@ from airflow.sdk import Asset, PartitionedAssetTimetable, dag, task
 
 from airflow_bridge.operators.agent import AgentWorkflowOperator
 from bridge.contracts import names
-from bridge.contracts.agents import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 
 
 @dag(

@@ -19,7 +19,8 @@ from agent_workflows.ports import Snapshots, Thinker
 from agent_workflows.worker import Limits, Ports, build_worker
 from bridge.adapters.database import Database, ledger
 from bridge.adapters.temporal import TemporalAddress, TemporalAgents, connect
-from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentSpec, AgentStart, SnapshotRef
+from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.events import AgentCompleted
 
 DAY = "2013-04-16"

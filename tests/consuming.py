@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.adapters.kafka import KafkaAddress, KafkaEventLog, ensure_topics
 from bridge.consumer import Consumer
-from bridge.contracts.agents import AGENTS
+from bridge.contracts.catalog import AGENTS
 from bridge.contracts.envelope import Record
 from bridge.contracts.names import REQUESTS_TOPIC
 from bridge.contracts.routes import RoutingTable

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.contracts.agents import Cause, Evidence, Finding, Severity
+from bridge.contracts.catalog.investigate_delays import Cause, Evidence, Finding, Severity
 
 DISRUPTED: Final = 0.15
 """Share of flights cancelled or more than 30 minutes late from which a day counts as disrupted."""

@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_workflows.agents.definition import Agent, Tool
-from bridge.contracts.agents import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 
 
 class Arguments(BaseModel):

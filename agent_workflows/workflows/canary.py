@@ -6,17 +6,8 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
     from agent_workflows.activities.canary import LEAVE_MARK
     from agent_workflows.failures import as_temporal
-    from bridge.contracts.agents import (
-        CANARY,
-        NOTE,
-        RECORD_NOTE,
-        AgentMessage,
-        AgentResult,
-        AgentStart,
-        CanaryReturned,
-        RunCanary,
-        Usage,
-    )
+    from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart, Usage
+    from bridge.contracts.catalog.canary import CANARY, NOTE, RECORD_NOTE, CanaryReturned, RunCanary
     from bridge.contracts.failures import Code, Refused
 
 

@@ -5,7 +5,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from agent_workflows.agents.investigate_delays import AGENT
     from agent_workflows.workflows.loop import run_agent
-    from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentResult, AgentStart
+    from bridge.contracts.agents import AgentResult, AgentStart
+    from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 
 
 @workflow.defn(name=INVESTIGATE_DELAYS.workflow)

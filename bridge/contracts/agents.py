@@ -6,9 +6,7 @@ An agent's workflow is started by ``AgentSpec.workflow`` and an ``AgentStart``, 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -76,64 +74,6 @@ class AgentResult(Frozen):
     usage: Usage
 
 
-class InvestigateDelays(Frozen):
-    """Request: why were this tenant's departures of ``day`` late or cancelled?"""
-
-    day: dt.date
-
-
-class Cause(StrEnum):
-    CARRIER = "carrier-specific"
-    WEATHER = "weather"
-    AIRPORT = "airport"
-    NONE = "none"
-
-
-class Severity(StrEnum):
-    NONE = "none"
-    MINOR = "minor"
-    MAJOR = "major"
-    SEVERE = "severe"
-
-
-class Evidence(Frozen):
-    """One figure that supports the finding. ``value`` and ``compared_with`` share ``unit``."""
-
-    figure: str
-    value: float
-    compared_with: float | None = None
-    unit: str
-    source: str
-
-
-class Finding(Frozen):
-    """Result of ``investigate_delays``."""
-
-    cause: Cause
-    severity: Severity
-    summary: str = Field(max_length=1200)
-    evidence: tuple[Evidence, ...] = Field(min_length=1, max_length=24)
-
-
-class RunCanary(Frozen):
-    """Request: show that starting, working, an effect and completing all work; wait for ``notes`` notes first."""
-
-    notes: int = Field(default=0, ge=0, le=100)
-
-
-class Note(Frozen):
-    """A message to a running canary, by signal or update."""
-
-    text: str = Field(max_length=1000)
-
-
-class CanaryReturned(Frozen):
-    """Result of ``canary``. ``effect`` is the idempotency key of the one effect it made."""
-
-    effect: str
-    notes: tuple[str, ...] = ()
-
-
 class AgentMessage(Frozen):
     """What a signal or update carries to an agent. ``event_id`` is its dedupe key: a repeat is dropped."""
 
@@ -175,37 +115,3 @@ class AgentSpec:
         except ValidationError as error:
             problem = f"{what} for agent {self.name!r} is not valid: {describe(error)}"
             raise Refused(Code.INVALID_REQUEST, problem) from error
-
-
-INVESTIGATE_DELAYS: Final = AgentSpec(
-    name="investigate_delays",
-    workflow="InvestigateDelaysWorkflow",
-    request=InvestigateDelays,
-    result=Finding,
-    dataset=names.DEPARTURES,
-    references=(names.MARKET, names.WEATHER),
-)
-
-NOTE: Final = "note"
-"""Signal of the canary."""
-RECORD_NOTE: Final = "record_note"
-"""Update of the canary."""
-
-CANARY: Final = AgentSpec(
-    name="canary",
-    workflow="CanaryWorkflow",
-    request=RunCanary,
-    result=CanaryReturned,
-    messages=MappingProxyType({NOTE: Note, RECORD_NOTE: Note}),
-    execution_timeout=dt.timedelta(hours=6),
-)
-
-AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType({spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY)})
-
-
-def find_agent(name: str, agents: Mapping[str, AgentSpec] = AGENTS) -> AgentSpec:
-    """The spec of ``name``; raises ``Refused(UNKNOWN_AGENT)`` that lists what there is."""
-    if name not in agents:
-        known = ", ".join(sorted(agents))
-        raise Refused(Code.UNKNOWN_AGENT, f"no agent is called {name!r}; contracted agents: {known}")
-    return agents[name]

@@ -9,7 +9,8 @@ from jmespath.exceptions import JMESPathError
 from pydantic import ValidationError
 
 from bridge.contracts import names
-from bridge.contracts.agents import AgentSpec, find_agent
+from bridge.contracts.agents import AgentSpec
+from bridge.contracts.catalog import find_agent
 from bridge.contracts.envelope import Envelope, request_by_default
 from bridge.contracts.events import AgentRequested
 from bridge.contracts.failures import Code, Owner, Refused, describe

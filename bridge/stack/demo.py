@@ -18,7 +18,7 @@ from bridge.adapters.airflow_api import AirflowApi
 from bridge.adapters.database import Database, ledger
 from bridge.adapters.objects import Objects, S3Address
 from bridge.contracts import names
-from bridge.contracts.agents import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.events import AgentCompleted, Verdict
 from bridge.contracts.failures import Code, Owner, Refused, Unavailable
 from bridge.contracts.ids import completion_event_id, workflow_id

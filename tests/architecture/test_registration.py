@@ -7,7 +7,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.worker import WORKFLOWS, Ports, activities, sandbox
-from bridge.contracts.agents import AGENTS, CANARY, AgentStart
+from bridge.contracts.agents import AgentStart
+from bridge.contracts.catalog import AGENTS
+from bridge.contracts.catalog.canary import CANARY
 
 
 def _ports() -> Ports:

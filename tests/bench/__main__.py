@@ -30,7 +30,8 @@ from bridge.adapters.database import Database, ledger
 from bridge.adapters.kafka import KafkaEventLog
 from bridge.adapters.temporal import RPC_TIMEOUT, TemporalAgents, connect
 from bridge.contracts import names
-from bridge.contracts.agents import INVESTIGATE_DELAYS, AgentStart
+from bridge.contracts.agents import AgentStart
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.envelope import Envelope, encode
 from bridge.contracts.events import AgentRequested, SnapshotPublished
 from bridge.contracts.ids import dag_run_id

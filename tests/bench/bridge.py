@@ -19,7 +19,8 @@ from bridge.adapters.sql_ledger import SqlLedger
 from bridge.adapters.temporal import RPC_TIMEOUT, TemporalAgents, connect
 from bridge.consumer import Consumer
 from bridge.contracts import names
-from bridge.contracts.agents import CANARY, AgentStart
+from bridge.contracts.agents import AgentStart
+from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.envelope import Envelope, Record, encode
 from bridge.contracts.events import AgentRequested
 from bridge.contracts.routes import RoutingTable

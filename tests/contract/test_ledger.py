@@ -14,7 +14,7 @@ from sqlalchemy import text
 from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.database.models import Table
 from bridge.adapters.sql_ledger import resolve_snapshots
-from bridge.contracts.agents import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.events import AgentAccepted, SnapshotPublished, Verdict
 from bridge.contracts.failures import Code, Refused, Unavailable
 from bridge.contracts.tenants import Tenant

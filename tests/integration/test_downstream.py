@@ -11,7 +11,7 @@ import pytest
 from bridge.adapters.airflow_api import AirflowApi
 from bridge.adapters.database import Database
 from bridge.adapters.sql_ledger import SqlLedger
-from bridge.contracts.agents import AGENTS
+from bridge.contracts.catalog import AGENTS
 from bridge.contracts.envelope import Envelope, encode, wrap
 from bridge.contracts.failures import Unavailable
 from bridge.contracts.ids import completion_event_id, dag_run_id

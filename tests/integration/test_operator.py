@@ -56,7 +56,7 @@ def _connect(runtime: Runtime, stack: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _on_the_tests_queue(name: str, runtime: Runtime) -> Any:
-    from bridge.contracts.agents import find_agent
+    from bridge.contracts.catalog import find_agent
 
     find_agent(name)
     return runtime.spec

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.contracts.agents import CANARY
+from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.envelope import Envelope
 from bridge.contracts.failures import Code, Refused
 from bridge.contracts.routes import RoutingTable

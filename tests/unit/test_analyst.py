@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from agent_workflows.agents.analyst import Figures, Rates, conclude, z_score
-from bridge.contracts.agents import Cause, Severity
+from bridge.contracts.catalog.investigate_delays import Cause, Severity
 
 CALM = {"EWR": 0, "JFK": 1, "LGA": 0}
 STORM = {"EWR": 9, "JFK": 12, "LGA": 11}

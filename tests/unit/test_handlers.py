@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from bridge.contracts.agents import AGENTS
+from bridge.contracts.catalog import AGENTS
 from bridge.contracts.envelope import Envelope, wrap
 from bridge.contracts.failures import Code, Refused, Unavailable
 from bridge.contracts.ids import completion_event_id

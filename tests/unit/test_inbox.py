@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.files import read_signing_keys
-from bridge.contracts.agents import AGENTS
+from bridge.contracts.catalog import AGENTS
 from bridge.contracts.envelope import Record
 from bridge.contracts.failures import Code, Refused
 from bridge.contracts.routes import RoutingTable

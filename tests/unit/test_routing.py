@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.adapters.files import read_routes
-from bridge.contracts.agents import AGENTS
+from bridge.contracts.catalog import AGENTS
 from bridge.contracts.envelope import Envelope, Record, decode
 from bridge.contracts.failures import Code, Refused
 from bridge.contracts.routes import Action, RoutingTable

@@ -14,7 +14,8 @@ from airflow_bridge.hooks.platform import PlatformHook
 from airflow_bridge.hooks.temporal import TemporalHook
 from airflow_bridge.links import TemporalRunLink
 from airflow_bridge.triggers.agent import AgentWorkflowTrigger
-from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef, find_agent
+from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef
+from bridge.contracts.catalog import find_agent
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Refused, describe
 from bridge.contracts.tenants import Tenant

@@ -1,0 +1,20 @@
+"""The contracted agents: one file each, with its request, its result and its spec."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from bridge.contracts.agents import AgentSpec
+from bridge.contracts.catalog.canary import CANARY
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
+from bridge.contracts.failures import Code, Refused
+
+AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType({spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY)})
+
+
+def find_agent(name: str, agents: Mapping[str, AgentSpec] = AGENTS) -> AgentSpec:
+    """The spec of ``name``; raises ``Refused(UNKNOWN_AGENT)`` that lists what there is."""
+    if name not in agents:
+        known = ", ".join(sorted(agents))
+        raise Refused(Code.UNKNOWN_AGENT, f"no agent is called {name!r}; contracted agents: {known}")
+    return agents[name]
