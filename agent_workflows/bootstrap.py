@@ -3,17 +3,19 @@
 import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 
 import structlog
-from pydantic_ai.models import Model
 from temporalio.client import Client
 
-from agent_workflows.adapters.model import ModelThinker, build_model
+from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
+from agent_workflows.adapters.providers import Endpoint, Models, build_model
 from agent_workflows.adapters.stores import CachedSnapshots, SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.agents import DEFINITIONS
+from agent_workflows.agents.models import ModelSpec
 from agent_workflows.settings import WorkerSettings
-from agent_workflows.worker import Limits, Ports, build_worker
+from agent_workflows.worker import Limits, Ports, build_workers
 from bridge.adapters.database import Database
 from bridge.adapters.iceberg import Lakehouse
 from bridge.adapters.objects import S3Address
@@ -37,17 +39,8 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
     lakehouse = Lakehouse(
         catalog_url=database.url, warehouse=f"s3://{names.LAKE_BUCKET}", properties=s3.iceberg_properties()
     )
-    if settings.model_provider == "offline-analyst":
-        model: Model = offline_model(settings.analyst_pace_seconds)
-    else:
-        model = build_model(
-            settings.model_provider,
-            name=settings.model_name,
-            base_url=settings.model_base_url,
-            api_key=settings.model_api_key,
-        )
     ports = Ports(
-        thinker=ModelThinker(model, counts_tokens=settings.model_provider != "offline-analyst"),
+        thinker=ModelThinker(build_models(settings)),
         transcripts=SqlTranscripts(database),
         snapshots=CachedSnapshots(lakehouse),
         ledger=SqlRunLedger(database),
@@ -57,6 +50,19 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
     return ports, database
 
 
+def build_models(settings: WorkerSettings) -> Models:
+    """The endpoints that the model policy asks; one that nothing asks is not built, so its key may be missing."""
+    policy = settings.model_policy()
+    asked = {name for ask in policy.purposes.values() for name in ask.models}
+    return Models(policy, {name: _endpoint(settings, policy.models[name]) for name in sorted(asked)})
+
+
+def _endpoint(settings: WorkerSettings, spec: ModelSpec) -> Endpoint:
+    if spec.provider == "offline-analyst":
+        return Endpoint(offline_model(settings.analyst_pace_seconds), counts_tokens=False)
+    return Endpoint(build_model(spec, settings.api_key(spec)), price=spec.price, seconds=spec.seconds)
+
+
 async def run_worker(settings: WorkerSettings) -> None:
     """Serve until SIGTERM or SIGINT; running activities get a few seconds to finish."""
     stopping = asyncio.Event()
@@ -64,24 +70,40 @@ async def run_worker(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     polling = False
     probe = serve_probe(settings.probe_host, settings.worker_probe_port, lambda: {"polling": polling})
-    model = OFFLINE_MODEL if settings.model_provider == "offline-analyst" else settings.model_name
     try:
         client = await _connected(settings, stopping)
         if client is None:
             return
         ports, database = build_ports(settings)
+        log.info("worker.models", **_models_by_purpose(settings))
         with ThreadPoolExecutor(settings.max_activities, thread_name_prefix="tool") as executor:
             limits = Limits(settings.max_activities, settings.max_cached_workflows)
-            worker = build_worker(client, ports, task_queue=settings.task_queue, executor=executor, limits=limits)
-            async with worker:
+            async with AsyncExitStack() as serving:
+                for queue, worker in build_workers(
+                    client,
+                    ports,
+                    task_queue=settings.task_queue,
+                    serve=settings.serve,
+                    executor=executor,
+                    limits=limits,
+                ):
+                    await serving.enter_async_context(worker)
+                    log.info("worker.started", queue=queue)
                 polling = True
-                log.info("worker.started", queue=settings.task_queue, model=model)
                 await stopping.wait()
                 polling = False
         database.close()
         log.info("worker.stopped")
     finally:
         probe.shutdown()
+
+
+def _models_by_purpose(settings: WorkerSettings) -> dict[str, str]:
+    policy = settings.model_policy()
+    return {
+        purpose.value: (" | " if ask.race else ", ").join(policy.models[n].model or OFFLINE_MODEL for n in ask.models)
+        for purpose, ask in policy.purposes.items()
+    }
 
 
 async def _connected(settings: WorkerSettings, stopping: asyncio.Event) -> Client | None:

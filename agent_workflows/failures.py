@@ -1,11 +1,16 @@
 """Our failure codes as Temporal sees them: ``Refused`` is never retried, ``Unavailable`` rises and is."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from temporalio.exceptions import ApplicationError
 
-from bridge.contracts.failures import Refused
+from bridge.adapters.temporal import describe_failure as describe_failure  # noqa: PLC0414 - one door for workflows
+from bridge.contracts.failures import Refused, Unavailable
+
+LONGEST_WAIT: Final = dt.timedelta(minutes=10)
 
 
 def terminal(error: Refused) -> ApplicationError:
@@ -14,8 +19,13 @@ def terminal(error: Refused) -> ApplicationError:
 
 @contextmanager
 def as_temporal() -> Iterator[None]:
-    """Translate at the edge of an activity."""
+    """Translate at the edge of an activity. A wait that was asked for (``Retry-After``) is kept, up to ten minutes."""
     try:
         yield
     except Refused as error:
         raise terminal(error) from error
+    except Unavailable as error:
+        if error.retry_after is None:
+            raise
+        wait = min(dt.timedelta(seconds=error.retry_after), LONGEST_WAIT)
+        raise ApplicationError(str(error), type=error.code.value, next_retry_delay=wait) from error

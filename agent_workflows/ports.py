@@ -8,20 +8,24 @@ import pyarrow as pa
 from agent_workflows.activities.messages import Decision, Turn
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.agents import SnapshotRef
-from bridge.contracts.events import AgentCompleted
+from bridge.contracts.events import AgentCompleted, AlertRaised
 
 
 class Thinker(Protocol):
     """A model, asked through its vendor's client without retries."""
 
     async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
-        """The decision, and the messages this turn added to the transcript."""
+        """The decision, and the messages this turn added to the transcript. ``turn.outcomes`` hold their figures."""
         ...
 
 
 class Transcripts(Protocol):
-    async def load(self, run: str) -> list[tuple[int, bytes, str]]:
-        """Turns as ``(version, messages, decision JSON)``, oldest first."""
+    async def find(self, run: str, version: int) -> str | None:
+        """The decision of an answered turn as JSON, or None."""
+        ...
+
+    async def load(self, run: str, version: int) -> list[bytes]:
+        """Messages of the turns up to ``version`` and of those they build on, oldest first."""
         ...
 
     async def append(self, turn: Turn, messages: bytes, decision: Decision) -> None: ...
@@ -43,6 +47,10 @@ class RunLedger(Protocol):
     async def record_step(
         self, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int
     ) -> None: ...
+
+    async def raise_alert(self, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
+        """Tell of a step that was refused; a repeat tells nothing."""
+        ...
 
 
 class Effects(Protocol):

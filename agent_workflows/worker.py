@@ -1,7 +1,7 @@
 """The registration: which workflows and activities a worker serves, and with which limits."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,7 @@ from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
 from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
+from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
 from agent_workflows.ports import Effects, RunLedger, Snapshots, Thinker, Transcripts
 from agent_workflows.workflows.canary import CanaryWorkflow
@@ -43,7 +44,7 @@ class Limits:
 
 
 def activities(ports: Ports) -> list[Callable[..., Any]]:
-    think = Think(thinker=ports.thinker, transcripts=ports.transcripts, agents=ports.agents)
+    think = Think(thinker=ports.thinker, transcripts=ports.transcripts, steps=ports.ledger, agents=ports.agents)
     tools = FlightTools(ports.snapshots)
     canary = Canary(ports.effects)
     complete = Complete(ports.ledger)
@@ -62,25 +63,53 @@ def sandbox() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
-def build_worker(  # noqa: PLR0913 - the registration names its parts
+def build_workers(  # noqa: PLR0913 - the registration names its parts
     client: Client,
     ports: Ports,
     *,
     task_queue: str,
+    serve: str,
     executor: Executor,
     limits: Limits | None = None,
     workflows: Sequence[type] = WORKFLOWS,
     more_activities: Sequence[Callable[..., Any]] = (),
+) -> Iterator[tuple[str, Worker]]:
+    """A worker for each queue served: ``serve`` names ``workflows`` and kinds of calls, with commas between."""
+    for name in serve.split(","):
+        kind = None if name == "workflows" else Kind(name)
+        queue = queue_of(task_queue, kind)
+        yield (
+            queue,
+            _build_worker(
+                client,
+                queue,
+                workflows=workflows if kind is None else (),
+                activities=[*activities(ports), *more_activities],
+                executor=executor,
+                limits=limits or Limits(),
+                ledger=ports.ledger,
+            ),
+        )
+
+
+def _build_worker(  # noqa: PLR0913 - as above
+    client: Client,
+    queue: str,
+    *,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    executor: Executor,
+    limits: Limits,
+    ledger: RunLedger,
 ) -> Worker:
-    limits = limits or Limits()
     return Worker(
         client,
-        task_queue=task_queue,
+        task_queue=queue,
         workflows=workflows,
-        activities=[*activities(ports), *more_activities],
+        activities=activities,
         activity_executor=executor,
         workflow_runner=sandbox(),
-        interceptors=[AgentInterceptor(ports.ledger)],
+        interceptors=[AgentInterceptor(ledger)],
         max_cached_workflows=limits.cached_workflows,
         max_concurrent_activities=limits.activities,
         graceful_shutdown_timeout=limits.drain,

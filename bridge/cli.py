@@ -21,6 +21,7 @@ from bridge.bootstrap import temporal_address
 from bridge.contracts.agents import AgentStart
 from bridge.contracts.catalog import find_agent
 from bridge.contracts.failures import Code, Refused, describe
+from bridge.contracts.tenants import Tenant
 from bridge.dead_cli import dead_app
 from bridge.settings import BridgeSettings, stack_home
 from bridge.stack import demo as story
@@ -76,8 +77,12 @@ def agents_start(
     """Start an agent for a tenant and print its workflow id."""
     with told():
         settings = load_settings()
-        start = _build_start(open_database(settings), agent, tenant, input, request_id)
-        asyncio.run(_start(settings, start, wait=wait))
+        database = open_database(settings)
+        declared = database.run(ledger.find_tenant, tenant)
+        if declared is None:
+            raise Refused(Code.UNKNOWN_TENANT, f"tenant {tenant!r} is not declared; see tandem tenants list")
+        start = _build_start(database, agent, tenant, input, request_id)
+        asyncio.run(_start(settings, start, declared, wait=wait))
 
 
 def _build_start(database: Database, agent: str, tenant: str, text: str, request_id: str | None) -> AgentStart:
@@ -88,8 +93,6 @@ def _build_start(database: Database, agent: str, tenant: str, text: str, request
         raise Refused(Code.INVALID_REQUEST, f"--input is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise Refused(Code.INVALID_REQUEST, "--input is not a JSON object")
-    if database.run(ledger.find_tenant, tenant) is None:
-        raise Refused(Code.UNKNOWN_TENANT, f"tenant {tenant!r} is not declared; see tandem tenants list")
     request = spec.validate_input(values)
     try:
         return AgentStart(
@@ -104,9 +107,9 @@ def _build_start(database: Database, agent: str, tenant: str, text: str, request
         raise Refused(Code.INVALID_REQUEST, describe(error)) from error
 
 
-async def _start(settings: BridgeSettings, start: AgentStart, *, wait: bool) -> None:
+async def _start(settings: BridgeSettings, start: AgentStart, tenant: Tenant, *, wait: bool) -> None:
     agents = await _agents(settings)
-    new = await agents.start(start, find_agent(start.agent))
+    new = await agents.start(start, find_agent(start.agent), tenant)
     out.print(f"{'started' if new else 'already there'}: {start.workflow_id}", markup=False)
     if wait:
         out.print_json((await agents.wait(start.workflow_id)).model_dump_json())

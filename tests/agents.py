@@ -2,9 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ import pyarrow as pa
 
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import offline_model
+from agent_workflows.adapters.providers import Endpoint, Models
 from agent_workflows.adapters.stores import SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.agents import DEFINITIONS
+from agent_workflows.agents.definition import Agent
+from agent_workflows.agents.models import ModelSpec, only
 from agent_workflows.ports import Snapshots, Thinker
-from agent_workflows.worker import Limits, Ports, build_worker
+from agent_workflows.worker import WORKFLOWS, Limits, Ports, build_workers
 from bridge.adapters.database import Database, ledger
 from bridge.adapters.temporal import TemporalAddress, TemporalAgents, connect
 from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef
@@ -61,37 +64,53 @@ class Runtime:
         return self.database.run(ledger.find_completion, start.workflow_id)
 
 
+def offline_thinker() -> ModelThinker:
+    return thinker_of(Endpoint(offline_model(), counts_tokens=False))
+
+
+def thinker_of(endpoint: Endpoint) -> ModelThinker:
+    """One endpoint for everything."""
+    return ModelThinker(Models(only(ModelSpec(provider="offline-analyst")), {"model": endpoint}))
+
+
 @asynccontextmanager
-async def agent_runtime(
+async def agent_runtime(  # noqa: PLR0913 - what a test may replace
     address: TemporalAddress,
     folder: Path,
     *,
     thinker: Thinker | None = None,
     snapshots: Snapshots | None = None,
+    agents: Mapping[str, Agent] = DEFINITIONS,
+    serve: str = "workflows",
+    queue: str = "",
+    more_workflows: Sequence[type] = (),
     more_activities: Sequence[Callable[..., Any]] = (),
 ) -> AsyncIterator[Runtime]:
     """A worker on a queue of its own."""
-    queue = f"test-{uuid.uuid4().hex[:10]}"
+    queue = queue or f"test-{uuid.uuid4().hex[:10]}"
     database = Database(f"sqlite:///{folder / 'platform.db'}")
     database.migrate()
     client = await connect(address)
     ports = Ports(
-        thinker=thinker or ModelThinker(offline_model(), counts_tokens=False),
+        thinker=thinker or offline_thinker(),
         transcripts=SqlTranscripts(database),
         snapshots=snapshots or SmallSnapshots(),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
-        agents=DEFINITIONS,
+        agents=agents,
     )
     with ThreadPoolExecutor(8) as executor:
-        worker = build_worker(
-            client,
-            ports,
-            task_queue=queue,
-            executor=executor,
-            limits=Limits(activities=8),
-            more_activities=more_activities,
-        )
-        async with worker:
+        async with AsyncExitStack() as serving:
+            for _, worker in build_workers(
+                client,
+                ports,
+                task_queue=queue,
+                serve=serve,
+                executor=executor,
+                limits=Limits(activities=8),
+                workflows=[*WORKFLOWS, *more_workflows],
+                more_activities=more_activities,
+            ):
+                await serving.enter_async_context(worker)
             yield Runtime(TemporalAgents(client), database, replace(INVESTIGATE_DELAYS, queue=queue))
     database.close()

@@ -1,11 +1,14 @@
 """What passes between the agent loop and its activities. Small: the transcript itself stays outside history."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
 from bridge.contracts.agents import AgentStart, Frozen
 from bridge.contracts.events import AgentCompleted
+
+KEPT: Final = "kept_at"
+"""A tool's result that is too large for history is ``{KEPT: …}`` there."""
 
 
 class ToolCall(Frozen):
@@ -14,26 +17,43 @@ class ToolCall(Frozen):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Kept(Frozen):
+    """Where a result too large for history is kept: a step of a run in the platform database."""
+
+    run: str
+    step: str
+    bytes: int
+
+
 class ToolOutcome(Frozen):
-    """What a call brought: ``figures``, or ``problem`` for the model to read and mend."""
+    """What a call brought: ``figures``, or where they are ``kept``, or a ``problem`` for the model to read and mend."""
 
     id: str
     tool: str
     figures: dict[str, Any] | None = None
+    kept: Kept | None = None
     problem: str | None = None
 
 
 class Turn(Frozen):
-    """One question to the model: everything before ``version`` is in the transcript store."""
+    """One question to the model. Its answer is stored as ``(run, version)``.
+
+    The answer before it was stored under ``parent``, which is another run's where the workflow continued as new or
+    was reset; everything before that is in the transcript store.
+    """
 
     start: AgentStart
     run: str
     version: int
+    parent: str = ""
     outcomes: tuple[ToolOutcome, ...] = ()
 
 
 class Decision(Frozen):
-    """What the model decided: calls to make, or the output. ``problems`` go back to it next turn."""
+    """What the model decided: calls to make, or the output. ``problems`` go back to it next turn.
+
+    ``run`` is what it was stored under.
+    """
 
     calls: tuple[ToolCall, ...] = ()
     output: dict[str, Any] | None = None
@@ -41,6 +61,8 @@ class Decision(Frozen):
     model: str
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_microdollars: int = 0
+    run: str = ""
 
 
 class ToolRequest(Frozen):

@@ -1,56 +1,54 @@
 """``decide``: one question to the model, its answer kept before it is returned."""
 
-import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+import json
+from collections.abc import Mapping
 
 from temporalio import activity
 
-from agent_workflows.activities.messages import Decision, Turn
+from agent_workflows.activities.messages import Decision, ToolOutcome, Turn
 from agent_workflows.agents.definition import Agent
 from agent_workflows.failures import as_temporal
-from agent_workflows.policies import HEARTBEAT
-from agent_workflows.ports import Thinker, Transcripts
+from agent_workflows.ports import RunLedger, Thinker, Transcripts
 from bridge.contracts.failures import Code, Owner, Refused
-
-T = TypeVar("T")
 
 
 class Think:
     """Asks the model once per turn. A turn that was answered before a crash is answered from the transcript."""
 
-    def __init__(self, *, thinker: Thinker, transcripts: Transcripts, agents: Mapping[str, Agent]) -> None:
+    def __init__(
+        self, *, thinker: Thinker, transcripts: Transcripts, steps: RunLedger, agents: Mapping[str, Agent]
+    ) -> None:
         self._thinker = thinker
         self._transcripts = transcripts
+        self._steps = steps
         self._agents = agents
 
     @activity.defn(name="decide")
     async def decide(self, turn: Turn) -> Decision:
         with as_temporal():
             agent = self._agent(turn.start.agent)
-            past = await self._transcripts.load(turn.run)
-            for version, _, decision in past:
-                if version == turn.version:
-                    return Decision.model_validate_json(decision)
-            earlier = [messages for version, messages, _ in past if version < turn.version]
-            answer, added = await _with_heartbeat(self._thinker.decide(agent, turn, earlier))
+            if answered := await self._transcripts.find(turn.run, turn.version):
+                return Decision.model_validate_json(answered)
+            earlier = await self._transcripts.load(turn.parent, turn.version - 1) if turn.version else []
+            asked = turn.model_copy(update={"outcomes": await self._with_figures(turn.outcomes)})
+            answer, added = await self._thinker.decide(agent, asked, earlier)
+            answer = answer.model_copy(update={"run": turn.run})
             await self._transcripts.append(turn, added, answer)
             return answer
+
+    async def _with_figures(self, outcomes: tuple[ToolOutcome, ...]) -> tuple[ToolOutcome, ...]:
+        return tuple([await self._fetched(outcome) if outcome.kept else outcome for outcome in outcomes])
+
+    async def _fetched(self, outcome: ToolOutcome) -> ToolOutcome:
+        kept = outcome.kept
+        result = await self._steps.find_step(run=kept.run, step=kept.step) if kept else None
+        if result is None:
+            problem = f"the result of {outcome.tool!r} is not in the platform database any more: {kept}"
+            raise Refused(Code.NOT_PUBLISHED, problem, owner=Owner.PLATFORM)
+        return outcome.model_copy(update={"figures": json.loads(result), "kept": None})
 
     def _agent(self, name: str) -> Agent:
         if name not in self._agents:
             problem = f"this worker has no agent {name!r}; it has {sorted(self._agents)}"
             raise Refused(Code.UNKNOWN_AGENT, problem, owner=Owner.OURS)
         return self._agents[name]
-
-
-async def _with_heartbeat(work: Coroutine[Any, Any, T]) -> T:
-    """Heartbeat while the model thinks, so that a dead worker is noticed in seconds."""
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            activity.heartbeat()
-            await asyncio.wait([task], timeout=HEARTBEAT.total_seconds() / 3)
-    finally:
-        task.cancel()
-    return task.result()

@@ -10,7 +10,7 @@ from agent_workflows.activities.messages import Decision, Turn
 from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.contracts.agents import SnapshotRef
-from bridge.contracts.events import AgentCompleted
+from bridge.contracts.events import AgentCompleted, AlertRaised
 from bridge.contracts.failures import Unavailable
 
 CACHED_BYTES: Final = 256 * 1024 * 1024
@@ -20,14 +20,18 @@ class SqlTranscripts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def load(self, run: str) -> list[tuple[int, bytes, str]]:
-        return await self._database.arun(runs.load_transcript, run)
+    async def find(self, run: str, version: int) -> str | None:
+        return await self._database.arun(runs.find_turn, run, version)
+
+    async def load(self, run: str, version: int) -> list[bytes]:
+        return await self._database.arun(runs.load_transcript, run, version)
 
     async def append(self, turn: Turn, messages: bytes, decision: Decision) -> None:
         await self._database.arun(
             runs.append_turn,
             run=turn.run,
             version=turn.version,
+            parent=turn.parent,
             tenant=turn.start.tenant,
             messages=messages,
             decision=decision.model_dump_json(),
@@ -54,6 +58,9 @@ class SqlRunLedger:
             result=result,
             milliseconds=milliseconds,
         )
+
+    async def raise_alert(self, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
+        await self._database.arun(ledger.raise_alert, alert, event_id=event_id, tenant=tenant)
 
 
 class SqlEffects:

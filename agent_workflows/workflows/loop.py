@@ -1,47 +1,68 @@
 """The durable agent loop: decide, call tools in parallel, decide again, until done or capped.
 
 Runs inside a workflow. Every decision and every tool call is its own activity, so a crash repeats none that
-has finished. History holds only decisions and figures; the conversation is in the transcript store.
+has finished. History holds decisions and small figures; the conversation is in the transcript store.
 """
 
 import asyncio
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
-    from agent_workflows.activities.messages import Decision, ToolCall, ToolOutcome, ToolRequest, Turn
+    from agent_workflows.activities.messages import KEPT, Decision, Kept, ToolCall, ToolOutcome, ToolRequest, Turn
+    from agent_workflows.agents.caps import lowered, reached
     from agent_workflows.agents.definition import Agent
-    from agent_workflows.failures import as_temporal
-    from bridge.contracts.agents import AgentResult, AgentStart, Usage
+    from agent_workflows.agents.queues import queue_of
+    from agent_workflows.failures import as_temporal, describe_failure
+    from agent_workflows.workflows.run import AgentRun, continue_as_new, current
+    from bridge.contracts.agents import AgentResult, AgentStart, Frozen
     from bridge.contracts.failures import Code, Refused
 
 
+class LoopState(Frozen):
+    """Where the loop goes on after it continued as new: what answers ``parent`` gave and what came of its calls."""
+
+    parent: str = ""
+    outcomes: tuple[ToolOutcome, ...] = ()
+
+
 async def run_agent(agent: Agent, start: AgentStart) -> AgentResult:
-    """Run ``agent`` to its result; raises a terminal ``ApplicationError`` with our code when it cannot."""
+    """Run ``agent`` to its result; raises a terminal ``ApplicationError`` with our code when it cannot.
+
+    Continues as new when the server says that the history is long.
+    """
+    run, state = current(), LoopState.model_validate(start.state)
     with as_temporal():
         start = start.model_copy(update={"input": agent.spec.validate_input(start.input)})
-        deadline = workflow.now() + agent.caps.wall_time
-        usage, outcomes = Usage(), tuple[ToolOutcome, ...]()
         while True:
-            _check_caps(agent, usage, out_of_time=workflow.now() > deadline)
-            decision = await _decide(start, usage.turns, outcomes)
-            usage = _add(usage, decision)
+            _check_caps(agent, start, run)
+            decision = await _decide(start, run, state)
+            run.spend(decision)
             if decision.output is not None:
                 return AgentResult(
                     tenant=start.tenant,
                     agent=agent.name,
                     request_id=start.request_id,
                     output=decision.output,
-                    usage=usage,
+                    usage=run.usage,
                 )
-            found = await asyncio.gather(*(_call_tool(start, call) for call in decision.calls))
-            outcomes = decision.problems + tuple(found)
+            run.phase = "calling " + ", ".join(sorted({call.tool for call in decision.calls}) or ["the model again"])
+            found = await asyncio.gather(*(_call_tool(agent, start, call) for call in decision.calls))
+            state = LoopState(parent=decision.run or _key(), outcomes=decision.problems + tuple(found))
+            if workflow.info().is_continue_as_new_suggested():
+                await continue_as_new(start, state)
 
 
-async def _decide(start: AgentStart, version: int, outcomes: tuple[ToolOutcome, ...]) -> Decision:
+def _key() -> str:
     info = workflow.info()
-    turn = Turn(start=start, run=f"{info.workflow_id}:{info.run_id}", version=version, outcomes=outcomes)
+    return f"{info.workflow_id}:{info.run_id}"
+
+
+async def _decide(start: AgentStart, run: AgentRun, state: LoopState) -> Decision:
+    run.phase = f"thinking, turn {run.usage.turns + 1}"
+    turn = Turn(start=start, run=_key(), version=run.usage.turns, parent=state.parent, outcomes=state.outcomes)
     decision: Decision = await workflow.execute_activity(
         "decide",
         turn,
@@ -49,43 +70,36 @@ async def _decide(start: AgentStart, version: int, outcomes: tuple[ToolOutcome, 
         start_to_close_timeout=policies.MODEL.start_to_close,
         heartbeat_timeout=policies.HEARTBEAT,
         retry_policy=policies.MODEL.retry,
-        summary=f"turn {version + 1}",
+        summary=f"turn {turn.version + 1}",
     )
     return decision
 
 
-async def _call_tool(start: AgentStart, call: ToolCall) -> ToolOutcome:
-    figures = await workflow.execute_activity(
-        call.tool,
-        ToolRequest(start=start, call=call),
-        result_type=dict,
-        start_to_close_timeout=policies.DATA.start_to_close,
-        retry_policy=policies.DATA.retry,
-        summary=", ".join(f"{name}={value}" for name, value in call.arguments.items())[:180] or call.tool,
-    )
-    return ToolOutcome(id=call.id, tool=call.tool, figures=figures)
+async def _call_tool(agent: Agent, start: AgentStart, call: ToolCall) -> ToolOutcome:
+    tool = agent.tool(call.tool)
+    policy = policies.of(tool.calls if tool else None)
+    try:
+        found = await workflow.execute_activity(
+            call.tool,
+            ToolRequest(start=start, call=call),
+            result_type=dict,
+            task_queue=queue_of(workflow.info().task_queue, tool.kind if tool else None),
+            start_to_close_timeout=policy.start_to_close,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policy.retry,
+            summary=", ".join(f"{name}={value}" for name, value in call.arguments.items())[:180] or call.tool,
+        )
+    except ActivityError as error:
+        if tool is None or not tool.may_fail or is_cancelled_exception(error):
+            raise
+        code, reason = describe_failure(error)
+        return ToolOutcome(id=call.id, tool=call.tool, problem=f"{code}: {reason}"[:2000])
+    if KEPT in found:
+        return ToolOutcome(id=call.id, tool=call.tool, kept=Kept.model_validate(found[KEPT]))
+    return ToolOutcome(id=call.id, tool=call.tool, figures=found)
 
 
-def _check_caps(agent: Agent, usage: Usage, *, out_of_time: bool) -> None:
-    caps = agent.caps
-    tokens = usage.input_tokens + usage.output_tokens
-    if usage.turns >= caps.turns:
-        reached = f"{caps.turns} turns"
-    elif tokens >= caps.tokens:
-        reached = f"{caps.tokens} tokens"
-    elif out_of_time:
-        reached = f"{caps.wall_time} of wall time"
-    else:
-        return
-    raise Refused(Code.CAP_REACHED, f"agent {agent.name!r} stopped without a result at its cap of {reached}")
-
-
-def _add(usage: Usage, decision: Decision) -> Usage:
-    return Usage(
-        model=decision.model,
-        turns=usage.turns + 1,
-        model_calls=usage.model_calls + 1,
-        tool_calls=usage.tool_calls + len(decision.calls),
-        input_tokens=usage.input_tokens + decision.input_tokens,
-        output_tokens=usage.output_tokens + decision.output_tokens,
-    )
+def _check_caps(agent: Agent, start: AgentStart, run: AgentRun) -> None:
+    cap = reached(lowered(agent.caps, start.limits), run.usage, workflow.now() - run.began)
+    if cap:
+        raise Refused(Code.CAP_REACHED, f"agent {agent.name!r} stopped without a result at its cap of {cap}")

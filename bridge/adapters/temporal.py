@@ -46,6 +46,8 @@ from bridge.contracts.tenants import Tenant
 TENANT = SearchAttributeKey.for_keyword(names.TENANT_ATTRIBUTE)
 AGENT = SearchAttributeKey.for_keyword(names.AGENT_ATTRIBUTE)
 STARTED_BY = SearchAttributeKey.for_keyword(names.STARTED_BY_ATTRIBUTE)
+DATASET = SearchAttributeKey.for_keyword(names.DATASET_ATTRIBUTE)
+STATUS = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
 
 RPC_TIMEOUT = dt.timedelta(seconds=10)
 UPDATE_TIMEOUT = dt.timedelta(seconds=30)
@@ -106,7 +108,7 @@ class TemporalAgents:
         try:
             await self.client.start_workflow(
                 spec.workflow,
-                start,
+                _limited(start, tenant),
                 **_start_options(start, spec, tenant),
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 rpc_timeout=RPC_TIMEOUT,
@@ -124,7 +126,7 @@ class TemporalAgents:
         try:
             await self.client.start_workflow(
                 spec.workflow,
-                start,
+                _limited(start, tenant),
                 **_start_options(start, spec, tenant),
                 start_signal=name,
                 start_signal_args=[message],
@@ -141,7 +143,7 @@ class TemporalAgents:
         """Update-with-start. The update's id is the event's, so the server answers a repeat from the first one."""
         operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             spec.workflow,
-            start,
+            _limited(start, tenant),
             **_start_options(start, spec, tenant),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
@@ -185,7 +187,8 @@ class TemporalAgents:
         return completed
 
     async def closed_since(self, since: dt.datetime) -> Sequence[str]:
-        query = f"ExecutionStatus != 'Running' AND CloseTime > '{since.isoformat()}' AND Tenant IS NOT NULL"
+        ended = "ExecutionStatus NOT IN ('Running', 'ContinuedAsNew')"
+        query = f"{ended} AND CloseTime > '{since.isoformat()}' AND Tenant IS NOT NULL"
         try:
             return [execution.id async for execution in self.client.list_workflows(query)]
         except RPCError as error:
@@ -250,6 +253,11 @@ class TemporalAgents:
         raise Unavailable(f"Temporal has no first event for {execution.id!r}")
 
 
+def _limited(start: AgentStart, tenant: Tenant | None) -> AgentStart:
+    """The start with its tenant's limits, as they are declared now."""
+    return start.model_copy(update={"limits": tenant.limits}) if tenant else start
+
+
 def _start_options(start: AgentStart, spec: AgentSpec, tenant: Tenant | None) -> dict[str, Any]:
     """The same however a run is started; a closed run of the same request is never run again."""
     return {
@@ -257,17 +265,24 @@ def _start_options(start: AgentStart, spec: AgentSpec, tenant: Tenant | None) ->
         "task_queue": spec.queue,
         "execution_timeout": spec.execution_timeout,
         "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        "search_attributes": TypedSearchAttributes(
-            [
-                SearchAttributePair(TENANT, start.tenant),
-                SearchAttributePair(AGENT, start.agent),
-                SearchAttributePair(STARTED_BY, start.started_by),
-            ]
-        ),
+        "search_attributes": search_attributes(start, spec),
         "memo": {"cause": start.cause},
         "priority": Priority(fairness_key=start.tenant, fairness_weight=tenant.weight if tenant else None),
         "static_summary": f"{start.agent} for {start.tenant}",
     }
+
+
+def search_attributes(start: AgentStart, spec: AgentSpec) -> TypedSearchAttributes:
+    """By which a run is found: tenant, agent, who started it, its dataset, its status."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(TENANT, start.tenant),
+            SearchAttributePair(AGENT, start.agent),
+            SearchAttributePair(STARTED_BY, start.started_by),
+            SearchAttributePair(STATUS, names.WORKING),
+            *([SearchAttributePair(DATASET, spec.dataset)] if spec.dataset else []),
+        ]
+    )
 
 
 def _closed(start: AgentStart) -> Refused:

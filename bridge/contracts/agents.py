@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bridge.contracts import ids, names
 from bridge.contracts.failures import Code, Refused, describe
 
-StartedBy = Literal["operator", "kafka", "cli"]
+StartedBy = Literal["operator", "kafka", "cli", "agent"]
 
 
 class Frozen(BaseModel):
@@ -32,11 +32,21 @@ class SnapshotRef(Frozen):
     tag: str
 
 
+class Limits(Frozen):
+    """Where a run stops by itself. ``None`` leaves it to the agent's own caps; the lower of the two counts."""
+
+    turns: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    seconds: int | None = Field(default=None, ge=1)
+    cost_microdollars: int | None = Field(default=None, ge=1, description="Millionths of a US dollar")
+
+
 class AgentStart(Frozen):
-    """The one argument of every agent workflow.
+    """The first argument of every agent workflow.
 
     ``cause`` is the id of what led here (an event, a DAG run), ``input`` is validated against the agent's
-    own request model, ``snapshots`` are all the data the run may read.
+    own request model, ``snapshots`` are all the data the run may read, ``limits`` are its tenant's when it started,
+    ``state`` is what the run before left for this one, when a workflow continued as new.
     """
 
     tenant: ids.TenantId
@@ -47,21 +57,43 @@ class AgentStart(Frozen):
     input: dict[str, Any] = Field(default_factory=dict)
     snapshots: tuple[SnapshotRef, ...] = ()
     traceparent: str = ""
+    limits: Limits = Limits()
+    state: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def workflow_id(self) -> str:
         return ids.workflow_id(self.tenant, self.agent, self.request_id)
 
 
+class ModelUsage(Frozen):
+    """What one model was asked for. ``cost_microdollars`` is zero where its price is not known."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microdollars: int = 0
+
+
 class Usage(Frozen):
-    """What a run consumed. Tokens are zero where no language model was called."""
+    """What a run consumed, in all and by model. Tokens are zero where no language model was called."""
 
     model: str = ""
+    """The model that answered last."""
     turns: int = 0
     model_calls: int = 0
     tool_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_microdollars: int = 0
+    models: dict[str, ModelUsage] = Field(default_factory=dict)
+
+
+class RunStatus(Frozen):
+    """What a run says of itself while it runs. ``began`` is when the first run of its chain began to work."""
+
+    phase: str
+    usage: Usage
+    began: dt.datetime
 
 
 class AgentResult(Frozen):

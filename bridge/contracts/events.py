@@ -77,6 +77,19 @@ class AgentCompleted(Fact):
     closed_at: dt.datetime
 
 
+class AlertRaised(Fact):
+    """An endpoint refused a step of a run, and only a person can mend that: a wrong key, a request it never takes."""
+
+    TYPE: ClassVar[str] = "tandem.agent.alert.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    run_id: str
+    step: str
+    code: str
+    reason: str
+
+
 class Verdict(Fact):
     """What the quality gate said of one snapshot. Carries counts and rules, never a raw value."""
 
@@ -126,6 +139,7 @@ CONTRACTS: Final[tuple[type[AgentRequested] | type[Fact], ...]] = (
     AgentRequested,
     AgentAccepted,
     AgentCompleted,
+    AlertRaised,
     Verdict,
     SnapshotPublished,
     TenantDeclared,

@@ -39,6 +39,12 @@ class Code(StrEnum):
     BAD_ROUTES = "bad_routes"
     CAP_REACHED = "cap_reached"
     MODEL_REFUSED = "model_refused"
+    HTTP_REFUSED = "http_refused"
+    PAYMENT_DECLINED = "payment_declined"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    NOT_ALLOWED = "not_allowed"
+    APPROVAL_CLOSED = "approval_closed"
+    REJECTED = "rejected"
     AGENT_CLOSED = "agent_closed"
     AGENT_FAILED = "agent_failed"
     AGENT_CANCELLED = "agent_cancelled"
@@ -61,10 +67,11 @@ class Refused(TandemError):  # noqa: N818 - the words of the vocabulary are the 
 
 
 class Unavailable(TandemError):  # noqa: N818
-    """Transient: an engine or store did not answer; the engine that called retries."""
+    """Transient: an engine or store did not answer; the engine that called retries, after ``retry_after`` seconds."""
 
-    def __init__(self, message: str, *, owner: Owner = Owner.ENGINE) -> None:
+    def __init__(self, message: str, *, owner: Owner = Owner.ENGINE, retry_after: float | None = None) -> None:
         super().__init__(Code.UNAVAILABLE, message, owner=owner)
+        self.retry_after = retry_after
 
 
 def describe(error: ValidationError) -> str:

@@ -29,6 +29,10 @@ def accepted_event_id(workflow: str) -> str:
     return f"{workflow}#accepted"
 
 
+def alert_event_id(run: str, step: str) -> str:
+    return f"{run}/{step}#alert"
+
+
 def declared_event_id(tenant: str, version: int) -> str:
     return f"{tenant}#declared-{version}"
 

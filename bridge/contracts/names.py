@@ -37,7 +37,21 @@ PLATFORM_TENANT: Final = "platform"
 TENANT_ATTRIBUTE: Final = "Tenant"
 AGENT_ATTRIBUTE: Final = "Agent"
 STARTED_BY_ATTRIBUTE: Final = "StartedBy"
-SEARCH_ATTRIBUTES: Final = (TENANT_ATTRIBUTE, AGENT_ATTRIBUTE, STARTED_BY_ATTRIBUTE)
+DATASET_ATTRIBUTE: Final = "Dataset"
+STATUS_ATTRIBUTE: Final = "Status"
+"""``working`` or ``waiting`` (for a person); the end of a run is Temporal's own ``ExecutionStatus``."""
+SEARCH_ATTRIBUTES: Final = (
+    TENANT_ATTRIBUTE,
+    AGENT_ATTRIBUTE,
+    STARTED_BY_ATTRIBUTE,
+    DATASET_ATTRIBUTE,
+    STATUS_ATTRIBUTE,
+)
+WORKING: Final = "working"
+WAITING: Final = "waiting"
+
+STATUS_QUERY: Final = "status"
+"""Query of every agent run; answers with a ``RunStatus``."""
 
 RAW_BUCKET: Final = "raw"
 LAKE_BUCKET: Final = "lake"

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from bridge.contracts import ids, names
-from bridge.contracts.agents import Frozen
+from bridge.contracts.agents import Frozen, Limits
 
 
 class Tier(StrEnum):
@@ -16,12 +16,17 @@ class Tier(StrEnum):
 
 
 class Tenant(Frozen):
-    """``weight`` is the tenant's share of dispatch under contention (Temporal fairness weight)."""
+    """``weight`` is the tenant's share of dispatch under contention (Temporal fairness weight).
+
+    ``limits`` cap each of its agent runs. ``people`` may answer what agents ask, each in the roles named here.
+    """
 
     id: ids.TenantId
     name: str = Field(min_length=1, max_length=200)
     tier: Tier = Tier.POOLED
     weight: float = Field(default=1.0, ge=0.001, le=1000)
+    limits: Limits = Limits()
+    people: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @field_validator("id")
     @classmethod

@@ -22,8 +22,6 @@ from typing import Any
 from temporalio.worker import Worker
 
 from agent_workflows.activities.flight_tools import FlightTools
-from agent_workflows.adapters.model import ModelThinker
-from agent_workflows.adapters.offline_model import offline_model
 from agent_workflows.worker import sandbox
 from bridge.adapters.airflow_api import AirflowApi
 from bridge.adapters.database import Database, ledger
@@ -38,7 +36,7 @@ from bridge.contracts.ids import dag_run_id
 from bridge.settings import stack_home
 from bridge.stack import lifecycle
 from bridge.stack.components import environment
-from tests.agents import SmallSnapshots, agent_runtime
+from tests.agents import SmallSnapshots, agent_runtime, offline_thinker
 from tests.bench import bridge
 from tests.bench.bare import BareInvestigation, BareThink
 from tests.samples import AA, completed, snapshots, start
@@ -144,7 +142,7 @@ async def _steps(stack: Stack) -> tuple[list[float], list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         async with agent_runtime(stack.temporal, Path(folder)) as runtime:
             client, queue = runtime.agents.client, runtime.spec.queue
-            think, tools = BareThink(ModelThinker(offline_model())), FlightTools(SmallSnapshots())
+            think, tools = BareThink(offline_thinker()), FlightTools(SmallSnapshots())
             with ThreadPoolExecutor(8) as executor:
                 worker = Worker(
                     client, task_queue=f"bare-{queue}", workflows=[BareInvestigation], workflow_runner=sandbox(),

@@ -302,17 +302,39 @@ def test_a_verdict_is_recorded_and_told_once(database: Database) -> None:
     assert database.run(ledger.list_verdicts, tenant="UA") == ()
 
 
+def _turn(database: Database, run: str, version: int, *, parent: str, says: str) -> None:
+    database.run(
+        runs.append_turn, run=run, version=version, parent=parent, tenant="AA", messages=says.encode(), decision=says
+    )
+
+
 def test_a_turn_is_kept_as_first_written_and_a_step_counts_its_finishes(database: Database) -> None:
     for decision in ("first", "second"):
-        database.run(runs.append_turn, run="r", version=0, tenant="AA", messages=b"m", decision=decision)
+        _turn(database, "r", 0, parent="", says=decision)
         database.run(
             runs.record_step, run="r", step="1-decide", tenant="AA", kind="model", result=decision, milliseconds=5
         )
 
-    assert database.run(runs.load_transcript, "r") == [(0, b"m", "first")]
+    assert database.run(runs.load_transcript, "r", 0) == [b"first"]
+    assert database.run(runs.find_turn, "r", 0) == "first"
+    assert database.run(runs.find_turn, "r", 1) is None
     assert database.run(runs.find_step, run="r", step="1-decide") == "first"
     assert database.run(runs.find_step, run="r", step="2-decide") is None
     assert database.run(runs.list_steps, "r") == [("1-decide", "model", 2, 5)]
+
+
+def test_a_transcript_goes_on_from_the_run_it_was_reset_in_or_continued(database: Database) -> None:
+    for version in range(4):
+        _turn(database, "first", version, parent="first" if version else "", says=f"first {version}")
+    _turn(database, "reset at 2", 2, parent="first", says="another 2")
+    _turn(database, "reset at 2", 3, parent="reset at 2", says="another 3")
+    _turn(database, "continued", 4, parent="reset at 2", says="continued 4")
+
+    assert database.run(runs.load_transcript, "first", 3) == [b"first 0", b"first 1", b"first 2", b"first 3"]
+    assert database.run(runs.load_transcript, "continued", 4) == [
+        b"first 0", b"first 1", b"another 2", b"another 3", b"continued 4"
+    ]  # fmt: skip
+    assert database.run(runs.load_transcript, "nobody", 4) == []
 
 
 def test_a_wrong_url_is_refused_and_an_absent_server_is_unavailable() -> None:

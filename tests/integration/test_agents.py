@@ -194,7 +194,7 @@ async def test_a_finished_model_call_is_answered_from_the_transcript(stack: Any,
     from temporalio.testing import ActivityEnvironment
 
     from agent_workflows.activities.think import Think
-    from agent_workflows.adapters.stores import SqlTranscripts
+    from agent_workflows.adapters.stores import SqlRunLedger, SqlTranscripts
     from agent_workflows.agents import DEFINITIONS
 
     asked = 0
@@ -206,7 +206,9 @@ async def test_a_finished_model_call_is_answered_from_the_transcript(stack: Any,
             return await super().decide(agent, turn, transcript)
 
     async with agent_runtime(stack.temporal, tmp_path) as runtime:
-        think = Think(thinker=Counting(), transcripts=SqlTranscripts(runtime.database), agents=DEFINITIONS)
+        database = runtime.database
+        steps, transcripts = SqlRunLedger(database), SqlTranscripts(database)
+        think = Think(thinker=Counting(), transcripts=transcripts, steps=steps, agents=DEFINITIONS)
         turn = Turn(start=_start(), run="run:1", version=0)
 
         answers = [await ActivityEnvironment().run(think.decide, turn) for _ in range(2)]

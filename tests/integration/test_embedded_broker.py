@@ -38,12 +38,14 @@ class Embedded:
 
     def start(self) -> None:
         (server,) = [c for c in components.components(self.plan) if c.name == "kafka"]
-        self.process = subprocess.Popen(server.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            server.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         assert wait_until(lambda: connects(layout.HOST, self.plan.ports["kafka"]), seconds=20)
 
     def kill(self) -> None:
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
+        os.killpg(self.process.pid, signal.SIGKILL)  # the command is a wrapper: the broker is its child
         self.process.wait(10)
 
 

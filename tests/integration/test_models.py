@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agent_workflows.adapters.model import ModelThinker, build_model
+from agent_workflows.adapters.model import ModelThinker
+from agent_workflows.adapters.providers import Endpoint, build_model
+from agent_workflows.agents.models import ModelSpec
 from bridge.contracts.events import Outcome
-from tests.agents import agent_runtime
+from tests.agents import agent_runtime, thinker_of
 from tests.samples import start
 
 pytestmark = pytest.mark.integration
@@ -82,7 +84,8 @@ def script() -> Iterator[Script]:
 
 
 def _thinker(script: Script) -> ModelThinker:
-    return ModelThinker(build_model("openai", name="scripted", base_url=script.url, api_key=SecretStr("k")))
+    spec = ModelSpec(provider="openai", model="scripted", base_url=script.url)
+    return thinker_of(Endpoint(build_model(spec, SecretStr("k"))))
 
 
 async def test_an_openai_compatible_endpoint_runs_the_same_agent(stack: Any, script: Script, tmp_path: Path) -> None:

@@ -28,7 +28,15 @@ from bridge.adapters.database.statements import dialect_of, insert_once, utc_now
 from bridge.contracts import ids
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.envelope import Envelope, wrap
-from bridge.contracts.events import AgentAccepted, AgentCompleted, Fact, SnapshotPublished, TenantDeclared, Verdict
+from bridge.contracts.events import (
+    AgentAccepted,
+    AgentCompleted,
+    AlertRaised,
+    Fact,
+    SnapshotPublished,
+    TenantDeclared,
+    Verdict,
+)
 from bridge.contracts.tenants import Tenant
 from bridge.domain.outbox import Waiting
 from bridge.domain.task_runs import OnTaskEnd, TaskRun
@@ -60,7 +68,7 @@ def apply_tenants(session: Session, tenants: Iterable[Tenant]) -> dict[str, str]
     for tenant in tenants:
         row = session.get(TenantRow, tenant.id, with_for_update=True)
         spec = tenant.model_dump(mode="json")
-        if row is not None and row.spec == spec:
+        if row is not None and Tenant.model_validate(row.spec) == tenant:
             outcome[tenant.id] = "unchanged"
             continue
         outcome[tenant.id] = "changed" if row else "created"
@@ -216,6 +224,11 @@ def record_completion(session: Session, completed: AgentCompleted, *, tenant: st
 
 def _acceptance(completed: AgentCompleted) -> AgentAccepted:
     return AgentAccepted.model_validate(completed.model_dump(include=set(AgentAccepted.model_fields)))
+
+
+def raise_alert(session: Session, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
+    """Tell of a step that was refused, once."""
+    _emit(session, alert, event_id=event_id, tenant=tenant, key=alert.workflow_id)
 
 
 def find_completion(session: Session, workflow_id: str) -> AgentCompleted | None:

@@ -172,11 +172,16 @@ class EffectRow(Table):
 
 
 class TranscriptRow(Table):
-    """One version of an agent's conversation: the messages this turn added."""
+    """One version of an agent's conversation: the messages this turn added.
+
+    ``parent`` is the run that holds the version before it: another one where the workflow continued as new or was
+    reset, empty where there is none.
+    """
 
     __tablename__ = "transcripts"
     run: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
+    parent: Mapped[str] = mapped_column(LONG_ID)
     tenant: Mapped[str] = mapped_column(String(32))
     messages: Mapped[bytes] = mapped_column(LargeBinary)
     decision: Mapped[str] = mapped_column(Text)

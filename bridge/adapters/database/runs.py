@@ -10,16 +10,40 @@ from bridge.adapters.database.models import EffectRow, StepRow, TranscriptRow
 from bridge.adapters.database.statements import insert_once, utc_now
 
 
-def load_transcript(session: Session, run: str) -> list[tuple[int, bytes, str]]:
-    """All turns of a run as ``(version, messages, decision)``, oldest first."""
-    rows = session.scalars(select(TranscriptRow).where(TranscriptRow.run == run).order_by(TranscriptRow.version))
-    return [(r.version, r.messages, r.decision) for r in rows]
+def load_transcript(session: Session, run: str, version: int) -> list[bytes]:
+    """Messages of the turns of ``run`` up to ``version``, and before them of the runs it builds on; oldest first."""
+    found: list[bytes] = []
+    while version >= 0:
+        rows = session.scalars(
+            select(TranscriptRow)
+            .where(TranscriptRow.run == run, TranscriptRow.version <= version)
+            .order_by(TranscriptRow.version.desc())
+        ).all()
+        if not rows:
+            break
+        found.extend(row.messages for row in rows)
+        version, run = rows[-1].version - 1, rows[-1].parent
+    return found[::-1]
 
 
-def append_turn(session: Session, *, run: str, version: int, tenant: str, messages: bytes, decision: str) -> None:
+def find_turn(session: Session, run: str, version: int) -> str | None:
+    """The decision of an answered turn as JSON, or None."""
+    row = session.get(TranscriptRow, (run, version))
+    return row.decision if row else None
+
+
+def append_turn(  # noqa: PLR0913 - one row, its columns
+    session: Session, *, run: str, version: int, parent: str, tenant: str, messages: bytes, decision: str
+) -> None:
     """Store one turn; a second writer of the same version changes nothing."""
     row = TranscriptRow(
-        run=run, version=version, tenant=tenant, messages=messages, decision=decision, recorded_at=utc_now()
+        run=run,
+        version=version,
+        parent=parent,
+        tenant=tenant,
+        messages=messages,
+        decision=decision,
+        recorded_at=utc_now(),
     )
     insert_once(session, row)
 

@@ -1,0 +1,155 @@
+"""Models at their endpoints, asked as the model policy says: one after the other, or all at once.
+
+Vendors' own retries are off: Temporal retries. Each request carries an ``Idempotency-Key`` made from the run and turn,
+for endpoints that answer a repeated request from their first answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from pydantic import SecretStr
+from pydantic_ai.direct import model_request
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+
+from agent_workflows.agents.models import Ask, ModelPolicy, ModelSpec, Price, Purpose
+from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
+
+RETRIED_STATUS: Final = frozenset({408, 409, 425, 429})
+SERVER_ERROR: Final = 500
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``counts_tokens`` is off for the offline analyst: it reads no tokens, so none are reported."""
+
+    model: Model
+    price: Price | None = None
+    seconds: float = 240
+    counts_tokens: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``model`` is the name its endpoint goes by in usage: the vendor's own."""
+
+    response: ModelResponse
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_microdollars: int
+
+
+class Models:
+    """The endpoints of a model policy. ``ask`` gives the first good answer.
+
+    Raises ``Unavailable`` if any endpoint may answer later, with the shortest wait it asked for, else ``Refused``.
+    """
+
+    def __init__(self, policy: ModelPolicy, endpoints: Mapping[str, Endpoint]) -> None:
+        self._policy = policy
+        self._endpoints = endpoints
+
+    async def ask(
+        self, purpose: Purpose, messages: Sequence[ModelMessage], parameters: ModelRequestParameters, *, key: str
+    ) -> Answer:
+        ask = self._policy.ask(purpose)
+
+        async def one(name: str) -> Answer:
+            return await _ask(self._endpoints[name], list(messages), parameters, key)
+
+        return await (_race if ask.race else _in_turn)(ask, one)
+
+
+async def _in_turn(ask: Ask, one: Callable[[str], Coroutine[Any, Any, Answer]]) -> Answer:
+    failures: list[TandemError] = []
+    for name in ask.models:
+        try:
+            return await one(name)
+        except TandemError as error:
+            failures.append(error)
+            log.warning("model.failed", model=name, code=error.code.value, reason=str(error))
+    raise _worst(failures)
+
+
+async def _race(ask: Ask, one: Callable[[str], Coroutine[Any, Any, Answer]]) -> Answer:
+    """The slower ones are cancelled; what their vendors bill for that nobody can tell us."""
+    waiting = {asyncio.ensure_future(one(name)) for name in ask.models}
+    failures: list[TandemError] = []
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    return task.result()
+                except TandemError as error:
+                    failures.append(error)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    raise _worst(failures)
+
+
+def _worst(failures: Sequence[TandemError]) -> TandemError:
+    """A failure that may pass speaks for all: then it is worth asking again, after the shortest wait asked for."""
+    passing = [error for error in failures if isinstance(error, Unavailable)]
+    return min(passing, key=lambda error: error.retry_after or 0) if passing else failures[0]
+
+
+async def _ask(
+    endpoint: Endpoint, messages: list[ModelMessage], parameters: ModelRequestParameters, key: str
+) -> Answer:
+    settings = ModelSettings(extra_headers={"Idempotency-Key": key}, timeout=endpoint.seconds)
+    name = endpoint.model.model_name
+    try:
+        async with asyncio.timeout(endpoint.seconds):
+            response = await model_request(
+                endpoint.model, messages, model_settings=settings, model_request_parameters=parameters
+            )
+    except ModelAPIError as error:
+        raise _sorted(error) from error
+    except UnexpectedModelBehavior as error:
+        raise Unavailable(f"the answer of the model {name!r} could not be read: {error}") from error
+    except TimeoutError as error:
+        raise Unavailable(f"the model {name!r} did not answer within {endpoint.seconds:g} s") from error
+    usage = response.usage
+    tokens = (usage.input_tokens, usage.output_tokens) if endpoint.counts_tokens else (0, 0)
+    cost = endpoint.price.microdollars(*tokens) if endpoint.price else 0
+    return Answer(response, response.model_name or name, *tokens, cost)
+
+
+def _sorted(error: ModelAPIError) -> TandemError:
+    """Too many requests, server errors and cut lines are worth another try; other refusals never become a yes."""
+    if not isinstance(error, ModelHTTPError):
+        return Unavailable(f"the model {error.model_name!r} did not answer: {error}", retry_after=error.retry_after)
+    if error.status_code in RETRIED_STATUS or error.status_code >= SERVER_ERROR:
+        problem = f"the model {error.model_name!r} answered {error.status_code}"
+        return Unavailable(problem, retry_after=error.retry_after)
+    problem = f"the model {error.model_name!r} refused the request ({error.status_code}): {str(error.body)[:300]}"
+    return Refused(Code.MODEL_REFUSED, problem, owner=Owner.PLATFORM)
+
+
+def build_model(spec: ModelSpec, api_key: SecretStr | None) -> Model:
+    """The client of a model at an endpoint, without retries of its own."""
+    key = api_key.get_secret_value() if api_key else "not-needed"
+    if spec.provider == "openai":
+        from openai import AsyncOpenAI  # noqa: PLC0415 - imported for this provider only
+        from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
+        from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
+
+        client = AsyncOpenAI(base_url=spec.base_url, api_key=key, max_retries=0)
+        return OpenAIChatModel(spec.model, provider=OpenAIProvider(openai_client=client))
+    from anthropic import AsyncAnthropic  # noqa: PLC0415
+    from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
+    from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+
+    anthropic = AsyncAnthropic(base_url=spec.base_url, api_key=key, max_retries=0)
+    return AnthropicModel(spec.model, provider=AnthropicProvider(anthropic_client=anthropic))

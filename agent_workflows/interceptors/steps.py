@@ -1,0 +1,123 @@
+"""Around every activity: finished calls are kept, large results stay out of history, refusals raise an alert."""
+
+import asyncio
+import json
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+from pydantic_core import to_json
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from agent_workflows.activities.complete import RECORD_COMPLETION
+from agent_workflows.activities.messages import KEPT, CompletionRecord, Kept, ToolRequest, Turn
+from agent_workflows.ports import RunLedger
+from bridge.contracts import ids
+from bridge.contracts.agents import AgentStart
+from bridge.contracts.events import AlertRaised
+from bridge.contracts.failures import Code
+
+MOST_INLINE_BYTES: Final = 1024
+"""A tool's result up to this size travels in history; a larger one stays in the platform database."""
+NOT_KEPT: Final = frozenset({RECORD_COMPLETION})
+"""Written to the platform database anyway, and safe to repeat."""
+ALERTED: Final = frozenset({Code.MODEL_REFUSED.value, Code.HTTP_REFUSED.value})
+"""An endpoint that refuses us: nobody but a person can mend that."""
+
+log = structlog.get_logger()
+
+
+class Steps(ActivityInboundInterceptor):
+    """Keeps each finished model or tool call with its result.
+
+    A worker that dies between finishing a call and telling Temporal so makes Temporal try it again: that try is
+    answered with what was kept, and the call does not run twice.
+    """
+
+    def __init__(self, following: ActivityInboundInterceptor, ledger: RunLedger) -> None:
+        super().__init__(following)
+        self._ledger = ledger
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        info = activity.info()
+        if info.activity_type in NOT_KEPT:
+            return await super().execute_activity(input)
+        began = time.monotonic()
+        run, step = f"{info.workflow_id}:{info.workflow_run_id}", f"{info.activity_id}-{info.activity_type}"
+        fields = {
+            "workflow_id": info.workflow_id,
+            "tenant": _tenant(info),
+            "cause": _cause(input.args),
+            "attempt": info.attempt,
+        }
+        if info.attempt > 1 and (kept := await self._ledger.find_step(run=run, step=step)) is not None:
+            log.info("step.kept", step=info.activity_type, **fields)
+            return _sent(json.loads(kept), kept, Kept(run=run, step=step, bytes=len(kept)), input.args)
+        try:
+            result = await _beating(super().execute_activity(input))
+        except Exception as error:
+            log.warning("step.failed", step=info.activity_type, reason=str(error), **fields)
+            await self._alert(error, run, step)
+            raise
+        milliseconds = int((time.monotonic() - began) * 1000)
+        as_json = to_json(result).decode()
+        await self._ledger.record_step(
+            run=run,
+            step=step,
+            tenant=_tenant(info),
+            kind="model" if info.activity_type == "decide" else "tool",
+            result=as_json,
+            milliseconds=milliseconds,
+        )
+        log.info("step.finished", step=info.activity_type, milliseconds=milliseconds, **fields)
+        return _sent(result, as_json, Kept(run=run, step=step, bytes=len(as_json)), input.args)
+
+    async def _alert(self, error: Exception, run: str, step: str) -> None:
+        if not isinstance(error, ApplicationError) or error.type not in ALERTED:
+            return
+        info = activity.info()
+        alert = AlertRaised(
+            workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "", step=step, code=error.type,
+            reason=error.message[:2000],
+        )  # fmt: skip
+        await self._ledger.raise_alert(alert, event_id=ids.alert_event_id(run, step), tenant=_tenant(info))
+
+
+async def _beating(work: Coroutine[Any, Any, Any]) -> Any:
+    """Heartbeat while the call runs: a dead worker is noticed in seconds, and a cancelled run stops its calls."""
+    timeout = activity.info().heartbeat_timeout
+    if not timeout:
+        return await work
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            activity.heartbeat()
+            await asyncio.wait([task], timeout=timeout.total_seconds() / 3)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def _sent(result: Any, as_json: str, kept: Kept, arguments: Sequence[Any]) -> Any:
+    """What goes into history: a large result of a tool call stays here, and only where it is goes there."""
+    by_reference = len(as_json) > MOST_INLINE_BYTES and any(isinstance(one, ToolRequest) for one in arguments)
+    return {KEPT: kept.model_dump()} if by_reference else result
+
+
+def _tenant(info: activity.Info) -> str:
+    return (info.workflow_id or "").split("/", 1)[0]
+
+
+def _cause(arguments: Sequence[Any]) -> str:
+    """What led to the run, from whichever message of ours the activity was given."""
+    for argument in arguments:
+        if isinstance(argument, Turn | ToolRequest):
+            return argument.start.cause
+        if isinstance(argument, CompletionRecord | AgentStart):
+            return argument.cause
+    return ""

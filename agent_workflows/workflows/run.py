@@ -1,0 +1,100 @@
+"""What an agent run shows while it runs, and what it keeps when it continues as new.
+
+One ``AgentRun`` a workflow, made by the worker's interceptor; workflow code gets it by ``current()``.
+"""
+
+import datetime as dt
+from typing import Final, NoReturn
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+with workflow.unsafe.imports_passed_through():
+    from agent_workflows.activities.messages import Decision
+    from bridge.contracts import names
+    from bridge.contracts.agents import AgentMessage, AgentStart, Frozen, ModelUsage, RunStatus, Usage
+
+STATUS: Final = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
+REMEMBERED: Final = 1000
+"""So many message ids are remembered over a continue-as-new; who sends one again after a thousand others is heard."""
+
+
+class Carried(Frozen):
+    """What the runtime hands to the next run of a workflow that continues as new."""
+
+    usage: Usage
+    began: dt.datetime
+    had: tuple[str, ...] = ()
+
+
+class AgentRun:
+    """``began`` is when the first run of the chain began to work; ``phase`` is what it does, in a word or two."""
+
+    def __init__(self, carried: Carried | None) -> None:
+        self.phase = "starting"
+        self.usage = carried.usage if carried else Usage()
+        self.began = carried.began if carried else workflow.now()
+        self._had = dict.fromkeys(carried.had if carried else ())
+        self.start: AgentStart | None = None
+
+    def carried(self) -> Carried:
+        return Carried(usage=self.usage, began=self.began, had=tuple(self._had)[-REMEMBERED:])
+
+    def is_new(self, message: AgentMessage) -> bool:
+        """Whether a message was not had before; from now on it was."""
+        new = message.event_id not in self._had
+        self._had[message.event_id] = None
+        return new
+
+    def spend(self, decision: Decision) -> None:
+        """Add a decision to the usage, in all and by model."""
+        used, by_model = self.usage, dict(self.usage.models)
+        before = by_model.get(decision.model, ModelUsage())
+        by_model[decision.model] = ModelUsage(
+            calls=before.calls + 1,
+            input_tokens=before.input_tokens + decision.input_tokens,
+            output_tokens=before.output_tokens + decision.output_tokens,
+            cost_microdollars=before.cost_microdollars + decision.cost_microdollars,
+        )
+        self.usage = Usage(
+            model=decision.model,
+            turns=used.turns + 1,
+            model_calls=used.model_calls + 1,
+            tool_calls=used.tool_calls + len(decision.calls),
+            input_tokens=used.input_tokens + decision.input_tokens,
+            output_tokens=used.output_tokens + decision.output_tokens,
+            cost_microdollars=used.cost_microdollars + decision.cost_microdollars,
+            models=by_model,
+        )
+
+    def show(self, status: str) -> None:
+        """Set the search attribute by which runs are found: ``working`` or ``waiting``."""
+        workflow.upsert_search_attributes([STATUS.value_set(status)])
+
+    def status(self) -> RunStatus:
+        return RunStatus(phase=self.phase, usage=self.usage, began=self.began)
+
+
+_ATTRIBUTE: Final = "_agent_run"
+
+
+def attach(run: AgentRun) -> None:
+    """Make ``run`` the current one of this workflow."""
+    setattr(workflow.instance(), _ATTRIBUTE, run)
+
+
+def current() -> AgentRun:
+    """The run of the workflow that asks. Only in workflows started with an ``AgentStart``."""
+    run: AgentRun = getattr(workflow.instance(), _ATTRIBUTE)
+    return run
+
+
+async def continue_as_new(start: AgentStart, state: BaseModel) -> NoReturn:
+    """Go on in a new run with an empty history; it finds ``state``, which should be small, in its ``start.state``.
+
+    Waits for message handlers to finish. A message that arrives meanwhile is not lost: the server has the workflow
+    handle it first, or hands it to the new run.
+    """
+    await workflow.wait_condition(workflow.all_handlers_finished)
+    workflow.continue_as_new(start.model_copy(update={"state": state.model_dump(mode="json")}))

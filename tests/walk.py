@@ -1,0 +1,117 @@
+"""``walk``: an agent for tests that takes as many steps as it is asked to, and a worker process that serves it.
+
+Each step is one model call and one tool call; the tools leave a line in a file, so that what ran is counted outside
+of every engine. ``python -m tests.walk ADDRESS QUEUE FOLDER MODEL_URL`` serves it until it is killed.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+from temporalio import activity, workflow
+
+with workflow.unsafe.imports_passed_through():
+    from agent_workflows.activities.messages import ToolRequest
+    from agent_workflows.agents.definition import Agent, Caps, Tool
+    from agent_workflows.agents.queues import Kind
+    from agent_workflows.workflows.loop import run_agent
+    from bridge.contracts.agents import AgentResult, AgentSpec, AgentStart, Frozen
+
+
+class Walk(Frozen):
+    steps: int
+
+
+class Walked(Frozen):
+    steps: int
+
+
+class Arguments(BaseModel):
+    step: int
+    bytes: int = Field(default=0, description="So many bytes come back")
+
+
+WALK = AgentSpec(name="walk", workflow="WalkWorkflow", request=Walk, result=Walked)
+LOOK, FETCH, COUNT = (
+    Tool("look", "Look around.", Arguments),
+    Tool("fetch", "Fetch something.", Arguments, kind=Kind.HTTP),
+    Tool("count", "Count something.", Arguments, kind=Kind.DATA),
+)
+AGENT = Agent(WALK, "Walk.", (LOOK, FETCH, COUNT), Caps(turns=10_000, tokens=10**9, calls=64, cost_microdollars=10**9))
+AGENTS: Mapping[str, Agent] = {AGENT.name: AGENT}
+
+
+@workflow.defn(name=WALK.workflow)
+class WalkWorkflow:
+    @workflow.run
+    async def run(self, start: AgentStart) -> AgentResult:
+        return await run_agent(AGENT, start)
+
+
+class Steps:
+    """The tools: each call is a line ``tool step`` in the file, written before the call is held or answered.
+
+    While a file ``hold-{step}`` is there, that step begins but does not end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def _take(self, request: ToolRequest) -> dict[str, Any]:
+        arguments = Arguments.model_validate(request.call.arguments)
+        with (self._folder / "taken").open("a") as taken:
+            taken.write(f"{request.call.tool} {arguments.step}\n")
+        while (self._folder / f"hold-{arguments.step}").exists():
+            await asyncio.sleep(0.02)
+        return {"step": arguments.step, "filler": "x" * arguments.bytes}
+
+    @activity.defn(name=LOOK.name)
+    async def look(self, request: ToolRequest) -> dict[str, Any]:
+        return await self._take(request)
+
+    @activity.defn(name=FETCH.name)
+    async def fetch(self, request: ToolRequest) -> dict[str, Any]:
+        return await self._take(request)
+
+    @activity.defn(name=COUNT.name)
+    async def count(self, request: ToolRequest) -> dict[str, Any]:
+        return await self._take(request)
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.look, self.fetch, self.count]
+
+
+def spec(queue: str) -> AgentSpec:
+    return replace(WALK, queue=queue)
+
+
+async def serve(address: str, queue: str, folder: str, model_url: str) -> None:
+    from pydantic import SecretStr
+
+    from agent_workflows.adapters.providers import Endpoint, build_model
+    from agent_workflows.agents.models import ModelSpec
+    from bridge.adapters.temporal import TemporalAddress
+    from tests.agents import agent_runtime, thinker_of
+
+    model = build_model(ModelSpec(provider="openai", model="scripted", base_url=model_url), SecretStr("k"))
+    async with agent_runtime(
+        TemporalAddress(address),
+        Path(folder),
+        thinker=thinker_of(Endpoint(model)),
+        agents=AGENTS,
+        serve="workflows,http,data",
+        queue=queue,
+        more_workflows=[WalkWorkflow],
+        more_activities=Steps(Path(folder)).all,
+    ):
+        (Path(folder) / "serving").touch()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(*sys.argv[1:5]))
