@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from agent_workflows.activities.messages import Decision, Turn
+from agent_workflows.activities.messages import ApprovalRecord, Decision, Turn
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised
@@ -39,6 +39,8 @@ class Snapshots(Protocol):
 
 class RunLedger(Protocol):
     async def record_completion(self, tenant: str, cause: str, completed: AgentCompleted) -> bool: ...
+
+    async def record_approval(self, record: ApprovalRecord) -> None: ...
 
     async def find_step(self, *, run: str, step: str) -> str | None:
         """The result of a finished call as JSON, or None."""

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from agent_workflows.activities.approve import Approve
 from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
@@ -48,6 +49,7 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
     tools = FlightTools(ports.snapshots)
     canary = Canary(ports.effects)
     complete = Complete(ports.ledger)
+    approve = Approve(ports.ledger)
     return [
         think.decide,
         tools.tenant_rates,
@@ -56,6 +58,7 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         tools.tenant_history,
         canary.leave_mark,
         complete.record_completion,
+        approve.record_approval,
     ]
 
 

@@ -1,4 +1,4 @@
-"""The ``tandem`` command: tenants, agents, dead letters, the local stack, and a doctor."""
+"""The ``tandem`` command: tenants, agents, approvals, dead letters, the local stack, and a doctor."""
 
 import asyncio
 import datetime as dt
@@ -17,6 +17,7 @@ from bridge.adapters import temporal
 from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.files import read_tenants
 from bridge.adapters.sql_ledger import resolve_snapshots
+from bridge.approvals_cli import approvals_app
 from bridge.bootstrap import temporal_address
 from bridge.contracts.agents import AgentStart
 from bridge.contracts.catalog import find_agent
@@ -34,6 +35,7 @@ tenants_app = typer.Typer(no_args_is_help=True, help="Declare and list tenants."
 agents_app = typer.Typer(no_args_is_help=True, help="Start, list, show and cancel agent runs.")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(agents_app, name="agents")
+app.add_typer(approvals_app, name="approvals")
 app.add_typer(dead_app, name="dead")
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from bridge.contracts.agents import AgentStart, Frozen
-from bridge.contracts.events import AgentCompleted
+from bridge.contracts.events import AgentCompleted, AgentWaiting, ApprovalAnswered, ApprovalClosed
 
 KEPT: Final = "kept_at"
 """A tool's result that is too large for history is ``{KEPT: …}`` there."""
@@ -76,3 +76,12 @@ class CompletionRecord(Frozen):
     tenant: str
     cause: str
     completed: AgentCompleted
+
+
+class ApprovalRecord(Frozen):
+    """A step of a question to people, to be stored and told."""
+
+    tenant: str
+    cause: str
+    event_id: str
+    fact: AgentWaiting | ApprovalAnswered | ApprovalClosed

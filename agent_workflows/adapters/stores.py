@@ -6,8 +6,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from agent_workflows.activities.messages import Decision, Turn
-from bridge.adapters.database import Database, ledger, runs
+from agent_workflows.activities.messages import ApprovalRecord, Decision, Turn
+from bridge.adapters.database import Database, approvals, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised
@@ -44,6 +44,11 @@ class SqlRunLedger:
 
     async def record_completion(self, tenant: str, cause: str, completed: AgentCompleted) -> bool:
         return await self._database.arun(ledger.record_completion, completed, tenant=tenant, cause=cause)
+
+    async def record_approval(self, record: ApprovalRecord) -> None:
+        await self._database.arun(
+            approvals.record, record.fact, event_id=record.event_id, tenant=record.tenant, cause=record.cause
+        )
 
     async def find_step(self, *, run: str, step: str) -> str | None:
         return await self._database.arun(runs.find_step, run=run, step=step)

@@ -18,8 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.complete import RECORD_COMPLETION
     from agent_workflows.activities.messages import CompletionRecord
     from agent_workflows.failures import describe_failure
-    from agent_workflows.workflows.run import AgentRun, Carried, attach
-    from bridge.contracts import names
+    from agent_workflows.workflows.run import AgentRun, Carried
     from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart
     from bridge.contracts.events import AgentCompleted, Outcome
     from bridge.contracts.failures import Code
@@ -53,9 +52,7 @@ class AgentRuns(WorkflowInboundInterceptor):
         start = next((arg for arg in input.args if isinstance(arg, AgentStart)), None)
         if start is None:
             return await super().execute_workflow(input)
-        self.run.start = start
-        attach(self.run)
-        workflow.set_query_handler(names.STATUS_QUERY, self.run.status)
+        self.run.begin(start)
         try:
             result = await super().execute_workflow(input)
         except BaseException as error:

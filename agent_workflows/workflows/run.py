@@ -12,10 +12,13 @@ from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.messages import Decision
+    from agent_workflows.workflows.approvals import Approvals
     from bridge.contracts import names
-    from bridge.contracts.agents import AgentMessage, AgentStart, Frozen, ModelUsage, RunStatus, Usage
+    from bridge.contracts.agents import AgentMessage, AgentStart, Frozen, ModelUsage, Usage
+    from bridge.contracts.approvals import RunStatus
 
 STATUS: Final = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
+_ATTRIBUTE: Final = "_agent_run"
 REMEMBERED: Final = 1000
 """So many message ids are remembered over a continue-as-new; who sends one again after a thousand others is heard."""
 
@@ -33,10 +36,25 @@ class AgentRun:
 
     def __init__(self, carried: Carried | None) -> None:
         self.phase = "starting"
+        self._shown = names.WORKING
         self.usage = carried.usage if carried else Usage()
         self.began = carried.began if carried else workflow.now()
         self._had = dict.fromkeys(carried.had if carried else ())
-        self.start: AgentStart | None = None
+        self._approvals: Approvals | None = None
+
+    def begin(self, start: AgentStart) -> None:
+        """Called once, before the workflow's own code: what every agent answers to is ready from here on."""
+        self._approvals = approvals = Approvals(start, is_new=self.is_new, on_change=self._show)
+        setattr(workflow.instance(), _ATTRIBUTE, self)
+        workflow.set_query_handler(names.STATUS_QUERY, self.status)
+        workflow.set_update_handler(names.ANSWER, approvals.take, validator=approvals.check)
+        workflow.set_signal_handler(names.ANSWER, approvals.take_late)
+
+    @property
+    def approvals(self) -> Approvals:
+        if self._approvals is None:
+            raise RuntimeError("only a workflow that was started with an AgentStart may ask people")
+        return self._approvals
 
     def carried(self) -> Carried:
         return Carried(usage=self.usage, began=self.began, had=tuple(self._had)[-REMEMBERED:])
@@ -68,20 +86,17 @@ class AgentRun:
             models=by_model,
         )
 
-    def show(self, status: str) -> None:
-        """Set the search attribute by which runs are found: ``working`` or ``waiting``."""
-        workflow.upsert_search_attributes([STATUS.value_set(status)])
+    def _show(self) -> None:
+        """Set the search attribute by which runs are found."""
+        status = names.WAITING if self.approvals.pending else names.WORKING
+        if status != self._shown:
+            workflow.upsert_search_attributes([STATUS.value_set(status)])
+        self._shown = status
 
     def status(self) -> RunStatus:
-        return RunStatus(phase=self.phase, usage=self.usage, began=self.began)
-
-
-_ATTRIBUTE: Final = "_agent_run"
-
-
-def attach(run: AgentRun) -> None:
-    """Make ``run`` the current one of this workflow."""
-    setattr(workflow.instance(), _ATTRIBUTE, run)
+        pending = self.approvals.pending
+        phase = "waiting for " + ", ".join(request.id for request in pending) if pending else self.phase
+        return RunStatus(phase=phase, usage=self.usage, began=self.began, pending=pending)
 
 
 def current() -> AgentRun:
@@ -93,8 +108,9 @@ def current() -> AgentRun:
 async def continue_as_new(start: AgentStart, state: BaseModel) -> NoReturn:
     """Go on in a new run with an empty history; it finds ``state``, which should be small, in its ``start.state``.
 
-    Waits for message handlers to finish. A message that arrives meanwhile is not lost: the server has the workflow
-    handle it first, or hands it to the new run.
+    Waits for open questions and message handlers. A message that arrives meanwhile is not lost: the server has the
+    workflow handle it first, or hands it to the new run.
     """
-    await workflow.wait_condition(workflow.all_handlers_finished)
+    run = current()
+    await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not run.approvals.pending)
     workflow.continue_as_new(start.model_copy(update={"state": state.model_dump(mode="json")}))

@@ -39,6 +39,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from bridge.contracts import names
 from bridge.contracts.agents import AgentMessage, AgentResult, AgentSpec, AgentStart
+from bridge.contracts.approvals import AnswerTaken
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 from bridge.contracts.tenants import Tenant
@@ -52,6 +53,8 @@ STATUS = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
 RPC_TIMEOUT = dt.timedelta(seconds=10)
 UPDATE_TIMEOUT = dt.timedelta(seconds=30)
 """An update waits for a worker to take it."""
+ANSWER_TIMEOUT = dt.timedelta(seconds=5)
+"""A person waits for a worker so long; then the answer is stored for it."""
 
 OUTCOMES = {
     WorkflowExecutionStatus.COMPLETED: Outcome.COMPLETED,
@@ -162,6 +165,34 @@ class TemporalAgents:
             raise Unavailable(problem) from error
         except RPCError as error:
             raise _sorted(error, f"update {start.workflow_id!r}") from error
+
+    async def answer(self, workflow_id: str, message: AgentMessage) -> AnswerTaken | None:
+        """Answer a question of a run. Returns what came of it, or None where no worker runs that could say.
+
+        Then the answer is stored, and the run takes it when a worker does run. Raises ``Refused`` if the run refuses
+        the answer or has ended.
+        """
+        handle = self.client.get_workflow_handle(workflow_id)
+        try:
+            taken: AnswerTaken = await handle.execute_update(
+                names.ANSWER, message, id=message.event_id, result_type=AnswerTaken, rpc_timeout=ANSWER_TIMEOUT
+            )
+        except WorkflowUpdateFailedError as error:
+            code, reason = describe_failure(error.cause)
+            raise Refused(Code(code), reason) from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            pass
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise Refused(Code.AGENT_CLOSED, f"agent run {workflow_id!r} has ended or never was") from error
+            raise _sorted(error, f"answer {workflow_id!r}") from error
+        else:
+            return taken
+        try:
+            await handle.signal(names.ANSWER, message, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            raise _sorted(error, f"answer {workflow_id!r}") from error
+        return None
 
     async def cancel(self, workflow_id: str) -> None:
         """Ask a run to stop; one that has closed already is fine, one that never was is refused."""

@@ -88,14 +88,6 @@ class Usage(Frozen):
     models: dict[str, ModelUsage] = Field(default_factory=dict)
 
 
-class RunStatus(Frozen):
-    """What a run says of itself while it runs. ``began`` is when the first run of its chain began to work."""
-
-    phase: str
-    usage: Usage
-    began: dt.datetime
-
-
 class AgentResult(Frozen):
     """What an agent workflow returns: small, the same shape for every agent."""
 

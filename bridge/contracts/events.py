@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.contracts import ids, names
 from bridge.contracts.agents import Frozen, SnapshotRef, Usage
+from bridge.contracts.approvals import ApprovalRequest, ApprovalVerdict, Choice
 
 
 class Fact(BaseModel):
@@ -77,6 +78,50 @@ class AgentCompleted(Fact):
     closed_at: dt.datetime
 
 
+class AgentWaiting(Fact):
+    """An agent run asks people and waits for their answer."""
+
+    TYPE: ClassVar[str] = "tandem.agent.waiting.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    run_id: str
+    agent: str
+    approval: ApprovalRequest
+    asked_at: dt.datetime
+    expires_at: dt.datetime
+
+
+class ApprovalAnswered(Fact):
+    """A person answered; ``accepted`` is false for an answer that came late and was refused, ``reason`` says why."""
+
+    TYPE: ClassVar[str] = "tandem.agent.answered.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    approval: str
+    by: str
+    choice: Choice
+    feedback: str = ""
+    accepted: bool = True
+    reason: str = ""
+    answered_at: dt.datetime
+
+
+class ApprovalClosed(Fact):
+    """What came of a question. ``subject`` is as it was edited last; ``expired`` if time decided."""
+
+    TYPE: ClassVar[str] = "tandem.agent.approval_closed.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    approval: str
+    verdict: ApprovalVerdict
+    expired: bool = False
+    subject: dict[str, Any] = Field(default_factory=dict)
+    closed_at: dt.datetime
+
+
 class AlertRaised(Fact):
     """An endpoint refused a step of a run, and only a person can mend that: a wrong key, a request it never takes."""
 
@@ -139,6 +184,9 @@ CONTRACTS: Final[tuple[type[AgentRequested] | type[Fact], ...]] = (
     AgentRequested,
     AgentAccepted,
     AgentCompleted,
+    AgentWaiting,
+    ApprovalAnswered,
+    ApprovalClosed,
     AlertRaised,
     Verdict,
     SnapshotPublished,

@@ -33,6 +33,19 @@ def alert_event_id(run: str, step: str) -> str:
     return f"{run}/{step}#alert"
 
 
+def waiting_event_id(workflow: str, approval: str) -> str:
+    return f"{workflow}/{approval}#waiting"
+
+
+def answered_event_id(workflow: str, approval: str, answer: str) -> str:
+    """``answer`` is the id of the message that brought it."""
+    return f"{workflow}/{approval}#answered-{hashlib.sha256(answer.encode()).hexdigest()[:16]}"
+
+
+def approval_closed_event_id(workflow: str, approval: str) -> str:
+    return f"{workflow}/{approval}#closed"
+
+
 def declared_event_id(tenant: str, version: int) -> str:
     return f"{tenant}#declared-{version}"
 

@@ -50,6 +50,9 @@ SEARCH_ATTRIBUTES: Final = (
 WORKING: Final = "working"
 WAITING: Final = "waiting"
 
+ANSWER: Final = "answer"
+"""Update of every agent run that brings a person's answer, and signal for when no worker runs."""
+
 STATUS_QUERY: Final = "status"
 """Query of every agent run; answers with a ``RunStatus``."""
 

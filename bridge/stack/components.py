@@ -231,6 +231,10 @@ def _temporal(plan: Layout) -> tuple[str, ...]:
         "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1",
         "--dynamic-config-value", "matching.enableFairness=true",
         "--dynamic-config-value", "frontend.namespaceCount=10000",
+        # Tests skip the time of single runs; only those that ask for it are touched.
+        "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true",
+        "--dynamic-config-value", "frontend.WorkflowTimeSkippingMaxSkipPerSession=1000000",
+        "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',
         "--dynamic-config-value", "matching.numTaskqueueReadPartitions=1",
         "--dynamic-config-value", "matching.numTaskqueueWritePartitions=1",
         "--log-level", "warn", *attributes,

@@ -17,7 +17,8 @@ from agent_workflows.activities.messages import Decision, ToolCall, Turn
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.models import Price
 from bridge.adapters.temporal import TemporalAgents, connect
-from bridge.contracts.agents import AgentStart, Limits, RunStatus
+from bridge.contracts.agents import AgentStart, Limits
+from bridge.contracts.approvals import RunStatus
 from bridge.contracts.events import Outcome
 from bridge.contracts.names import STATUS_QUERY
 from tests.agents import agent_runtime, thinker_of

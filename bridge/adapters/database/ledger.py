@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from bridge.adapters.database import approvals
 from bridge.adapters.database.models import (
     AcceptedRow,
     BatchRow,
@@ -24,15 +25,15 @@ from bridge.adapters.database.models import (
     TenantRow,
     VerdictRow,
 )
+from bridge.adapters.database.outbox import emit, event_row
 from bridge.adapters.database.statements import dialect_of, insert_once, utc_now
 from bridge.contracts import ids
 from bridge.contracts.agents import SnapshotRef
-from bridge.contracts.envelope import Envelope, wrap
+from bridge.contracts.envelope import Envelope
 from bridge.contracts.events import (
     AgentAccepted,
     AgentCompleted,
     AlertRaised,
-    Fact,
     SnapshotPublished,
     TenantDeclared,
     Verdict,
@@ -40,24 +41,6 @@ from bridge.contracts.events import (
 from bridge.contracts.tenants import Tenant
 from bridge.domain.outbox import Waiting
 from bridge.domain.task_runs import OnTaskEnd, TaskRun
-
-
-def _emit(session: Session, fact: Fact, *, event_id: str, tenant: str, key: str, cause: str = "") -> None:
-    insert_once(session, OutboxRow(**_event(fact, event_id, tenant=tenant, key=key, cause=cause)))
-
-
-def _event(fact: Fact, event_id: str, *, tenant: str, key: str, cause: str) -> dict[str, Any]:
-    """A row of the outbox."""
-    at = utc_now()
-    return {
-        "event_id": event_id,
-        "tenant": tenant,
-        "topic": fact.TOPIC,
-        "key": key,
-        "envelope": wrap(fact, event_id=event_id, tenant=tenant, time=at, cause=cause).model_dump(mode="json"),
-        "created_at": at,
-    }
-
 
 # -- tenants ------------------------------------------------------------------------------------------------
 
@@ -76,7 +59,7 @@ def apply_tenants(session: Session, tenants: Iterable[Tenant]) -> dict[str, str]
             row = TenantRow(id=tenant.id, version=0)
             session.add(row)
         row.spec, row.version, row.updated_at = spec, row.version + 1, utc_now()
-        _emit(
+        emit(
             session,
             TenantDeclared(tenant=spec, version=row.version),
             event_id=ids.declared_event_id(tenant.id, row.version),
@@ -107,7 +90,7 @@ def record_verdict(session: Session, verdict: Verdict) -> bool:
     )
     new = insert_once(session, row)
     if new:
-        _emit(session, verdict, event_id=verdict.id, tenant=verdict.tenant, key=f"{verdict.tenant}/{verdict.dataset}")
+        emit(session, verdict, event_id=verdict.id, tenant=verdict.tenant, key=f"{verdict.tenant}/{verdict.dataset}")
     return new
 
 
@@ -132,7 +115,7 @@ def record_publication(session: Session, published: SnapshotPublished) -> bool:
     new = insert_once(session, row)
     if new:
         event_id = f"{snapshot.tenant}/{snapshot.dataset}/{snapshot.tag}#published"
-        _emit(
+        emit(
             session,
             published,
             event_id=event_id,
@@ -182,7 +165,7 @@ def record_accepted(session: Session, accepted: Sequence[tuple[str, str, AgentAc
     insert = dialect_of(session).insert(AcceptedRow).on_conflict_do_nothing().returning(AcceptedRow.workflow_id)
     new = set(session.scalars(insert, rows))
     told = [
-        _event(fact, ids.accepted_event_id(fact.workflow_id), tenant=tenant, key=fact.workflow_id, cause=event_id)
+        event_row(fact, ids.accepted_event_id(fact.workflow_id), tenant=tenant, key=fact.workflow_id, cause=event_id)
         for tenant, event_id, fact in ordered
         if fact.workflow_id in new
     ]
@@ -211,7 +194,8 @@ def record_completion(session: Session, completed: AgentCompleted, *, tenant: st
     )
     new = insert_once(session, row)
     if new:
-        _emit(
+        approvals.close_all(session, completed.workflow_id)
+        emit(
             session,
             completed,
             event_id=ids.completion_event_id(completed.workflow_id),
@@ -228,7 +212,7 @@ def _acceptance(completed: AgentCompleted) -> AgentAccepted:
 
 def raise_alert(session: Session, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
     """Tell of a step that was refused, once."""
-    _emit(session, alert, event_id=event_id, tenant=tenant, key=alert.workflow_id)
+    emit(session, alert, event_id=event_id, tenant=tenant, key=alert.workflow_id)
 
 
 def find_completion(session: Session, workflow_id: str) -> AgentCompleted | None:

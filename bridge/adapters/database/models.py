@@ -160,15 +160,37 @@ class TaskRunRow(Table):
     settled_at: Mapped[dt.datetime | None] = mapped_column(index=True)
 
 
+class ApprovalRow(Table):
+    """What an agent run asks people. ``state`` is ``open``, what came of it, or ``ended`` with the run."""
+
+    __tablename__ = "approvals"
+    workflow_id: Mapped[str] = mapped_column(LONG_ID, primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(32), index=True)
+    request: Mapped[dict[str, Any]]
+    answers: Mapped[list[Any]]
+    asked_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    closed_at: Mapped[dt.datetime | None]
+
+
 class EffectRow(Table):
-    """One effect of an agent run, by its idempotency key. ``tries`` counts how often it was asked for."""
+    """One effect of an agent run on the world, by its idempotency key; written before it is made.
+
+    ``state`` is ``pending`` while nobody knows whether it was made, then ``made`` with its ``result`` as JSON, or
+    ``refused`` with the code and reason. ``tries`` counts how often it was asked for.
+    """
 
     __tablename__ = "effects"
     key: Mapped[str] = mapped_column("idempotency_key", LONG_ID, primary_key=True)
     tenant: Mapped[str] = mapped_column(String(32))
     run: Mapped[str] = mapped_column(LONG_ID)
+    state: Mapped[str] = mapped_column(String(16))
+    result: Mapped[str | None] = mapped_column(Text)
     tries: Mapped[int]
-    made_at: Mapped[dt.datetime]
+    begun_at: Mapped[dt.datetime]
+    made_at: Mapped[dt.datetime | None]
 
 
 class TranscriptRow(Table):

@@ -3,11 +3,18 @@
 Each function takes a session first and is one unit of work, safe to run twice.
 """
 
+from typing import Final
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bridge.adapters.database.models import EffectRow, StepRow, TranscriptRow
 from bridge.adapters.database.statements import insert_once, utc_now
+
+NEW: Final = "new"
+PENDING: Final = "pending"
+MADE: Final = "made"
+REFUSED: Final = "refused"
 
 
 def load_transcript(session: Session, run: str, version: int) -> list[bytes]:
@@ -83,8 +90,31 @@ def list_steps(session: Session, run: str) -> list[tuple[str, str, int, int]]:
 
 
 def make_effect(session: Session, key: str, *, tenant: str, run: str) -> bool:
-    """Make an effect once; False for a repeat, which is counted."""
-    if insert_once(session, EffectRow(key=key, tenant=tenant, run=run, tries=1, made_at=utc_now())):
-        return True
+    """Make an effect that is this row itself, once; False for a repeat, which is counted."""
+    at = utc_now()
+    row = EffectRow(key=key, tenant=tenant, run=run, state=MADE, result=None, tries=1, begun_at=at, made_at=at)
+    return insert_once(session, row) or _count_try(session, key)
+
+
+def begin_effect(session: Session, key: str, *, tenant: str, run: str) -> tuple[str, str | None]:
+    """Note that an effect is about to be made. Returns ``(state, result)``: ``new``, or how an earlier try left it."""
+    row = EffectRow(key=key, tenant=tenant, run=run, state=PENDING, result=None, tries=1, begun_at=utc_now())
+    if insert_once(session, row):
+        return NEW, None
+    _count_try(session, key)
+    found = session.get_one(EffectRow, key)
+    return found.state, found.result
+
+
+def finish_effect(session: Session, key: str, *, state: str, result: str) -> None:
+    """What came of an effect: ``made`` or ``refused``, with its result as JSON. The first word stays."""
+    session.execute(
+        update(EffectRow)
+        .where(EffectRow.key == key, EffectRow.state == PENDING)
+        .values(state=state, result=result, made_at=utc_now())
+    )
+
+
+def _count_try(session: Session, key: str) -> bool:
     session.execute(update(EffectRow).where(EffectRow.key == key).values(tries=EffectRow.tries + 1))
     return False
