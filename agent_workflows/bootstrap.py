@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import structlog
 from temporalio.client import Client
 
+from agent_workflows.adapters.http import HttpClient
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
 from agent_workflows.adapters.providers import Endpoint, Models, build_model
@@ -45,6 +46,8 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         snapshots=CachedSnapshots(lakehouse),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
+        http=HttpClient(),
+        shop_url=settings.shop_url,
         agents=DEFINITIONS,
     )
     return ports, database

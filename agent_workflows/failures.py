@@ -25,7 +25,6 @@ def as_temporal() -> Iterator[None]:
     except Refused as error:
         raise terminal(error) from error
     except Unavailable as error:
-        if error.retry_after is None:
-            raise
-        wait = min(dt.timedelta(seconds=error.retry_after), LONGEST_WAIT)
+        asked = error.retry_after
+        wait = min(dt.timedelta(seconds=asked), LONGEST_WAIT) if asked is not None else None
         raise ApplicationError(str(error), type=error.code.value, next_retry_delay=wait) from error

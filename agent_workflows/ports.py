@@ -1,14 +1,15 @@
 """What agents need from outside, as protocols."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
-import pyarrow as pa
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent_workflows.activities.messages import ApprovalRecord, Decision, Turn
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # workflows import this file, and an import should be light
 
 
 class Thinker(Protocol):
@@ -32,7 +33,7 @@ class Transcripts(Protocol):
 
 
 class Snapshots(Protocol):
-    def read(self, snapshot: SnapshotRef) -> pa.Table:
+    def read(self, snapshot: SnapshotRef) -> "pa.Table":
         """All rows of a pinned snapshot. Immutable, so it may come from a cache."""
         ...
 
@@ -57,5 +58,28 @@ class RunLedger(Protocol):
 
 class Effects(Protocol):
     async def make(self, *, key: str, tenant: str, run: str) -> bool:
-        """Make the effect of this idempotency key, once; False for a repeat."""
+        """Make the effect of this idempotency key, once; False for a repeat. The effect is the row itself."""
+        ...
+
+    async def begin(self, key: str, *, tenant: str, run: str) -> tuple[str, str | None]:
+        """``(state, result as JSON)``: ``new`` if it was never tried, else ``pending``, ``made`` or ``refused``."""
+        ...
+
+    async def finish(self, key: str, *, state: str, result: str) -> None: ...
+
+    async def forget(self, key: str) -> None:
+        """A pending effect that certainly was not made."""
+        ...
+
+
+class Http(Protocol):
+    """An HTTP client without retries."""
+
+    async def post(
+        self, url: str, body: Mapping[str, Any], *, key: str = "", headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """The answer's JSON object.
+
+        Raises ``Refused`` for what will never succeed, ``NotSent`` where nobody was reached, else ``Unavailable``.
+        """
         ...

@@ -30,6 +30,9 @@ class WorkerSettings(PlatformSettings):
         le=60,
         description="Slow each answer of the offline analyst, to watch or interrupt a run",
     )
+    shop_url: str = Field(
+        default="http://127.0.0.1:8095", description="Base URL of the shop that fulfil_order works with"
+    )
     task_queue: str = Field(default="agents", description="Temporal task queue of the workflows")
     serve: str = Field(
         default="workflows,gpu,http,data",

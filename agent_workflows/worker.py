@@ -14,15 +14,17 @@ from agent_workflows.activities.approve import Approve
 from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
+from agent_workflows.activities.shop import Shop
 from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.ports import Effects, RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.ports import Effects, Http, RunLedger, Snapshots, Thinker, Transcripts
 from agent_workflows.workflows.canary import CanaryWorkflow
+from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
 
-WORKFLOWS: Final[tuple[type, ...]] = (InvestigateDelaysWorkflow, CanaryWorkflow)
+WORKFLOWS: Final[tuple[type, ...]] = (InvestigateDelaysWorkflow, CanaryWorkflow, FulfilOrderWorkflow)
 PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge.contracts", "structlog")
 
 
@@ -33,6 +35,8 @@ class Ports:
     snapshots: Snapshots
     ledger: RunLedger
     effects: Effects
+    http: Http
+    shop_url: str
     agents: Mapping[str, Agent]
 
 
@@ -50,6 +54,7 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
     canary = Canary(ports.effects)
     complete = Complete(ports.ledger)
     approve = Approve(ports.ledger)
+    shop = Shop(ports.http, ports.effects, ports.shop_url)
     return [
         think.decide,
         tools.tenant_rates,
@@ -59,6 +64,16 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         canary.leave_mark,
         complete.record_completion,
         approve.record_approval,
+        shop.validate_order,
+        shop.reserve_stock,
+        shop.release_stock,
+        shop.charge_card,
+        shop.refund_charge,
+        shop.ship_order,
+        shop.recall_shipment,
+        shop.notify_warehouse,
+        shop.email_customer,
+        shop.set_status,
     ]
 
 

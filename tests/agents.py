@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from agent_workflows.adapters.http import HttpClient
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import offline_model
 from agent_workflows.adapters.providers import Endpoint, Models
@@ -83,6 +84,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
     agents: Mapping[str, Agent] = DEFINITIONS,
     serve: str = "workflows",
     queue: str = "",
+    shop_url: str = "http://127.0.0.1:9",
     more_workflows: Sequence[type] = (),
     more_activities: Sequence[Callable[..., Any]] = (),
 ) -> AsyncIterator[Runtime]:
@@ -97,6 +99,8 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
         snapshots=snapshots or SmallSnapshots(),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
+        http=HttpClient(5),
+        shop_url=shop_url,
         agents=agents,
     )
     with ThreadPoolExecutor(8) as executor:

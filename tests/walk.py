@@ -1,10 +1,13 @@
 """``walk``: an agent for tests that takes as many steps as it is asked to, and a worker process that serves it.
 
 Each step is one model call and one tool call; the tools leave a line in a file, so that what ran is counted outside
-of every engine. ``python -m tests.walk ADDRESS QUEUE FOLDER MODEL_URL`` serves it until it is killed.
+of every engine. ``python -m tests.walk ADDRESS QUEUE FOLDER MODEL_URL SHOP_URL`` serves it, and the released agents,
+until it is killed.
 """
 
 import asyncio
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,12 +17,16 @@ from typing import Any
 from pydantic import BaseModel, Field
 from temporalio import activity, workflow
 
+from tests.waiting import until
+
 with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.messages import ToolRequest
-    from agent_workflows.agents.definition import Agent, Caps, Tool
+    from agent_workflows.agents.definition import Agent, Calls, Caps, Tool
     from agent_workflows.agents.queues import Kind
+    from agent_workflows.failures import as_temporal
     from agent_workflows.workflows.loop import run_agent
     from bridge.contracts.agents import AgentResult, AgentSpec, AgentStart, Frozen
+    from bridge.contracts.failures import Unavailable
 
 
 class Walk(Frozen):
@@ -39,7 +46,7 @@ WALK = AgentSpec(name="walk", workflow="WalkWorkflow", request=Walk, result=Walk
 LOOK, FETCH, COUNT = (
     Tool("look", "Look around.", Arguments),
     Tool("fetch", "Fetch something.", Arguments, kind=Kind.HTTP),
-    Tool("count", "Count something.", Arguments, kind=Kind.DATA),
+    Tool("count", "Count something.", Arguments, kind=Kind.DATA, calls=Calls.DATABASE),
 )
 AGENT = Agent(WALK, "Walk.", (LOOK, FETCH, COUNT), Caps(turns=10_000, tokens=10**9, calls=64, cost_microdollars=10**9))
 AGENTS: Mapping[str, Agent] = {AGENT.name: AGENT}
@@ -55,7 +62,7 @@ class WalkWorkflow:
 class Steps:
     """The tools: each call is a line ``tool step`` in the file, written before the call is held or answered.
 
-    While a file ``hold-{step}`` is there, that step begins but does not end.
+    While a file ``hold-{step}`` is there, that step begins but does not end; with ``break-{step}`` it fails.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,6 +72,9 @@ class Steps:
         arguments = Arguments.model_validate(request.call.arguments)
         with (self._folder / "taken").open("a") as taken:
             taken.write(f"{request.call.tool} {arguments.step}\n")
+        if (self._folder / f"break-{arguments.step}").exists():
+            with as_temporal():
+                raise Unavailable("the database is away")
         while (self._folder / f"hold-{arguments.step}").exists():
             await asyncio.sleep(0.02)
         return {"step": arguments.step, "filler": "x" * arguments.bytes}
@@ -90,7 +100,7 @@ def spec(queue: str) -> AgentSpec:
     return replace(WALK, queue=queue)
 
 
-async def serve(address: str, queue: str, folder: str, model_url: str) -> None:
+async def serve(address: str, queue: str, folder: str, model_url: str, shop_url: str) -> None:
     from pydantic import SecretStr
 
     from agent_workflows.adapters.providers import Endpoint, build_model
@@ -106,6 +116,7 @@ async def serve(address: str, queue: str, folder: str, model_url: str) -> None:
         agents=AGENTS,
         serve="workflows,http,data",
         queue=queue,
+        shop_url=shop_url,
         more_workflows=[WalkWorkflow],
         more_activities=Steps(Path(folder)).all,
     ):
@@ -113,5 +124,24 @@ async def serve(address: str, queue: str, folder: str, model_url: str) -> None:
         await asyncio.Event().wait()
 
 
+class Worker:
+    """A worker process that can be killed."""
+
+    def __init__(self, address: str, queue: str, folder: Path, *, model_url: str = "-", shop_url: str = "-") -> None:
+        self._command = [sys.executable, "-m", "tests.walk", address, queue, str(folder), model_url, shop_url]
+        self._folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def begin(self) -> None:
+        (self._folder / "serving").unlink(missing_ok=True)
+        self.process = await asyncio.to_thread(subprocess.Popen, self._command, cwd=Path(__file__).parents[1])
+        await until((self._folder / "serving").exists)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:5]))
+    asyncio.run(serve(*sys.argv[1:6]))

@@ -85,3 +85,10 @@ class ApprovalRecord(Frozen):
     cause: str
     event_id: str
     fact: AgentWaiting | ApprovalAnswered | ApprovalClosed
+
+
+class OrderStep(Frozen):
+    """A step of an order. ``attempt`` counts the times that a person asked for it again."""
+
+    start: AgentStart
+    attempt: int = 0

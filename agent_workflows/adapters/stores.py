@@ -75,6 +75,15 @@ class SqlEffects:
     async def make(self, *, key: str, tenant: str, run: str) -> bool:
         return await self._database.arun(runs.make_effect, key, tenant=tenant, run=run)
 
+    async def begin(self, key: str, *, tenant: str, run: str) -> tuple[str, str | None]:
+        return await self._database.arun(runs.begin_effect, key, tenant=tenant, run=run)
+
+    async def finish(self, key: str, *, state: str, result: str) -> None:
+        await self._database.arun(runs.finish_effect, key, state=state, result=result)
+
+    async def forget(self, key: str) -> None:
+        await self._database.arun(runs.forget_effect, key)
+
 
 class CachedSnapshots:
     """Pinned snapshots never change, so the ones read last stay in memory, up to ``CACHED_BYTES``."""

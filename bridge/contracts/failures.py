@@ -40,8 +40,10 @@ class Code(StrEnum):
     CAP_REACHED = "cap_reached"
     MODEL_REFUSED = "model_refused"
     HTTP_REFUSED = "http_refused"
+    HTTP_MISSING = "http_missing"
     PAYMENT_DECLINED = "payment_declined"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    NOT_UNDONE = "not_undone"
     NOT_ALLOWED = "not_allowed"
     APPROVAL_CLOSED = "approval_closed"
     REJECTED = "rejected"
@@ -72,6 +74,10 @@ class Unavailable(TandemError):  # noqa: N818
     def __init__(self, message: str, *, owner: Owner = Owner.ENGINE, retry_after: float | None = None) -> None:
         super().__init__(Code.UNAVAILABLE, message, owner=owner)
         self.retry_after = retry_after
+
+
+class NotSent(Unavailable):
+    """Transient, and it is known that the other side was never asked: nothing can have happened there."""
 
 
 def describe(error: ValidationError) -> str:

@@ -20,6 +20,7 @@ from bridge.stack.reachable import answers, connects
 BIN: Final = Path(sys.executable).parent
 OLDEST_JAVA: Final = 17
 ROUTES: Final = REPOSITORY / "infra" / "routes.yaml"
+SHOP: Final = REPOSITORY / "infra" / "demo" / "shop.py"
 BRIDGES: Final = (("bridge", "bridge_probe"), ("bridge-2", "bridge_2_probe"))
 APACHE: Final = "Apache Kafka"
 EMBEDDED: Final = "embedded development broker"
@@ -71,6 +72,17 @@ def components(plan: Layout) -> list[Component]:
             lambda: answers(plan.url("worker_probe") + "/readyz", 200),
             2,
         ),
+        Component(
+            "shop",
+            (
+                python,
+                str(REPOSITORY / "infra" / "demo" / "shop.py"),
+                str(plan.ports["shop"]),
+                str(plan.home / "shop.db"),
+            ),
+            lambda: answers(plan.url("shop"), 200),
+            1,
+        ),
         *(_bridge(plan, name, probe) for name, probe in BRIDGES[: plan.bridges]),
     ]
 
@@ -90,7 +102,7 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     kept = {
         key: value
         for key, value in inherited.items()
-        if not key.startswith(("AIRFLOW", "TANDEM_")) or key.startswith(("TANDEM_MODEL_", "TANDEM_ANALYST_"))
+        if not key.startswith(("AIRFLOW", "TANDEM_")) or key.startswith(("TANDEM_MODEL", "TANDEM_ANALYST_"))
     }
     own = {
         "TANDEM_STACK": str(plan.home),
@@ -105,6 +117,7 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
         "TANDEM_ROUTES_FILE": str(ROUTES),
         "TANDEM_AIRFLOW_URL": plan.url("airflow"),
         "TANDEM_AIRFLOW_PASSWORD": plan.secrets["airflow_bridge"],
+        "TANDEM_SHOP_URL": plan.url("shop"),
         "TANDEM_WORKER_PROBE_PORT": str(plan.ports["worker_probe"]),
         "PATH": f"{BIN}{os.pathsep}{inherited.get('PATH', '/usr/bin:/bin')}",
         "PYTHONUNBUFFERED": "1",

@@ -30,6 +30,7 @@ PREFERRED_PORTS: Final = {
     "bridge_probe": 8091,
     "bridge_2_probe": 8093,
     "worker_probe": 8092,
+    "shop": 8095,
 }
 GRPC_OFFSET: Final = 10_000
 """SeaweedFS listens with gRPC at each HTTP port plus this."""

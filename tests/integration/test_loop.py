@@ -1,9 +1,6 @@
 """The durable loop on a real Temporal server: long runs, killed workers, flat history, continue-as-new."""
 
 import asyncio
-import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections import Counter
@@ -24,34 +21,10 @@ from bridge.contracts.names import STATUS_QUERY
 from tests.agents import agent_runtime, thinker_of
 from tests.model_server import ModelServer, Reply, says, serving, turns
 from tests.samples import AA, start
-from tests.walk import AGENTS, Steps, WalkWorkflow, spec
+from tests.waiting import until
+from tests.walk import AGENTS, Steps, WalkWorkflow, Worker, spec
 
 pytestmark = pytest.mark.integration
-
-
-class Worker:
-    """A worker process that can be killed."""
-
-    def __init__(self, address: str, queue: str, folder: Path, model_url: str) -> None:
-        self._command = [sys.executable, "-m", "tests.walk", address, queue, str(folder), model_url]
-        self._folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
-
-    async def begin(self) -> None:
-        (self._folder / "serving").unlink(missing_ok=True)
-        self.process = await asyncio.to_thread(subprocess.Popen, self._command, cwd=Path(__file__).parents[2])
-        await until((self._folder / "serving").exists)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def walker(steps: int, tools: Sequence[str] = ("look",), size: int = 0) -> Callable[[dict[str, Any]], Reply]:
@@ -79,7 +52,7 @@ async def test_a_worker_killed_at_step_147_of_200_makes_no_model_call_twice(stac
     hold.touch()
     queue = f"test-{uuid.uuid4().hex[:10]}"
     with serving(walker(200)) as model:
-        worker = Worker(stack.temporal.target, queue, tmp_path, model.url)
+        worker = Worker(stack.temporal.target, queue, tmp_path, model_url=model.url)
         await worker.begin()
         agents, run = TemporalAgents(await connect(stack.temporal)), _walk(200)
         await agents.start(run, spec(queue))
@@ -87,7 +60,7 @@ async def test_a_worker_killed_at_step_147_of_200_makes_no_model_call_twice(stac
 
         worker.kill()
         hold.unlink()
-        another = Worker(stack.temporal.target, queue, tmp_path, model.url)
+        another = Worker(stack.temporal.target, queue, tmp_path, model_url=model.url)
         await another.begin()
         completed = await asyncio.wait_for(agents.wait(run.workflow_id), 120)
         another.kill()
@@ -111,7 +84,7 @@ async def test_a_model_call_cut_off_by_a_kill_is_asked_again_under_the_same_idem
 
     queue = f"test-{uuid.uuid4().hex[:10]}"
     with serving(answer) as model:
-        worker = Worker(stack.temporal.target, queue, tmp_path, model.url)
+        worker = Worker(stack.temporal.target, queue, tmp_path, model_url=model.url)
         await worker.begin()
         agents, run = TemporalAgents(await connect(stack.temporal)), _walk(6)
         await agents.start(run, spec(queue))
@@ -119,7 +92,7 @@ async def test_a_model_call_cut_off_by_a_kill_is_asked_again_under_the_same_idem
 
         worker.kill()
         held.set()
-        another = Worker(stack.temporal.target, queue, tmp_path, model.url)
+        another = Worker(stack.temporal.target, queue, tmp_path, model_url=model.url)
         await another.begin()
         completed = await asyncio.wait_for(agents.wait(run.workflow_id), 60)
         another.kill()
@@ -136,7 +109,7 @@ async def test_47_mixed_tool_calls_deep_a_killed_worker_repeats_only_what_it_had
     hold.touch()
     queue = f"test-{uuid.uuid4().hex[:10]}"
     with serving(walker(48, ("look", "fetch", "count"))) as model:
-        worker = Worker(stack.temporal.target, queue, tmp_path, model.url)
+        worker = Worker(stack.temporal.target, queue, tmp_path, model_url=model.url)
         await worker.begin()
         agents, run = TemporalAgents(await connect(stack.temporal)), _walk(48)
         await agents.start(run, spec(queue))
@@ -144,7 +117,7 @@ async def test_47_mixed_tool_calls_deep_a_killed_worker_repeats_only_what_it_had
 
         worker.kill()
         hold.unlink()
-        another = Worker(stack.temporal.target, queue, tmp_path, model.url)
+        another = Worker(stack.temporal.target, queue, tmp_path, model_url=model.url)
         await another.begin()
         completed = await asyncio.wait_for(agents.wait(run.workflow_id), 90)
         another.kill()
@@ -258,3 +231,18 @@ async def test_a_running_agent_says_what_it_does_and_what_it_has_cost(stack: Any
 
     assert status.phase == "calling look"
     assert (status.usage.turns, status.usage.cost_microdollars) == (3, 75)
+
+
+async def test_a_database_that_stays_away_is_tried_three_times(stack: Any, tmp_path: Path) -> None:
+    (tmp_path / "break-2").touch()
+    with serving(walker(5, ("look", "fetch", "count"))) as model:
+        async with agent_runtime(
+            stack.temporal, tmp_path, thinker=thinker_of(model.endpoint()), agents=AGENTS,
+            serve="workflows,http,data", more_workflows=[WalkWorkflow], more_activities=Steps(tmp_path).all,
+        ) as runtime:  # fmt: skip
+            run = _walk(5)
+            await runtime.agents.start(run, spec(runtime.spec.queue))
+            completed = await asyncio.wait_for(runtime.agents.wait(run.workflow_id), 60)
+
+    assert (completed.outcome, completed.code) == (Outcome.FAILED, "unavailable")
+    assert _taken(tmp_path) == {"fetch 1": 1, "count 2": 3}

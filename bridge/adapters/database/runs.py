@@ -5,7 +5,7 @@ Each function takes a session first and is one unit of work, safe to run twice.
 
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bridge.adapters.database.models import EffectRow, StepRow, TranscriptRow
@@ -113,6 +113,11 @@ def finish_effect(session: Session, key: str, *, state: str, result: str) -> Non
         .where(EffectRow.key == key, EffectRow.state == PENDING)
         .values(state=state, result=result, made_at=utc_now())
     )
+
+
+def forget_effect(session: Session, key: str) -> None:
+    """The effect was certainly not made: the next try is the first."""
+    session.execute(delete(EffectRow).where(EffectRow.key == key, EffectRow.state == PENDING))
 
 
 def _count_try(session: Session, key: str) -> bool:

@@ -6,10 +6,13 @@ from typing import Final
 
 from bridge.contracts.agents import AgentSpec
 from bridge.contracts.catalog.canary import CANARY
+from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.failures import Code, Refused
 
-AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType({spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY)})
+AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType(
+    {spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY, FULFIL_ORDER)}
+)
 
 
 def find_agent(name: str, agents: Mapping[str, AgentSpec] = AGENTS) -> AgentSpec:
