@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent_workflows.activities.messages import ApprovalRecord, Decision, Turn
+from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Turn
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.agents import SnapshotRef
-from bridge.contracts.events import AgentCompleted, AlertRaised
+from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa  # workflows import this file, and an import should be light
@@ -50,6 +50,12 @@ class RunLedger(Protocol):
     async def record_step(
         self, *, run: str, step: str, tenant: str, kind: str, result: str, milliseconds: int
     ) -> None: ...
+
+    async def newest_verdict(self, *, tenant: str, dataset: str) -> Verdict | None: ...
+
+    async def tell(self, record: FactRecord) -> None:
+        """Tell a fact once: a repeat of its event id tells nothing."""
+        ...
 
     async def raise_alert(self, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
         """Tell of a step that was refused; a repeat tells nothing."""

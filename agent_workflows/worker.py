@@ -15,16 +15,25 @@ from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
 from agent_workflows.activities.shop import Shop
+from agent_workflows.activities.standing import Standing
 from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
 from agent_workflows.ports import Effects, Http, RunLedger, Snapshots, Thinker, Transcripts
 from agent_workflows.workflows.canary import CanaryWorkflow
+from agent_workflows.workflows.follow_up import FollowUpWorkflow
 from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
+from agent_workflows.workflows.watch_quality import WatchQualityWorkflow
 
-WORKFLOWS: Final[tuple[type, ...]] = (InvestigateDelaysWorkflow, CanaryWorkflow, FulfilOrderWorkflow)
+WORKFLOWS: Final[tuple[type, ...]] = (
+    InvestigateDelaysWorkflow,
+    CanaryWorkflow,
+    FulfilOrderWorkflow,
+    WatchQualityWorkflow,
+    FollowUpWorkflow,
+)
 PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge.contracts", "structlog")
 
 
@@ -54,6 +63,7 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
     canary = Canary(ports.effects)
     complete = Complete(ports.ledger)
     approve = Approve(ports.ledger)
+    standing = Standing(ports.ledger)
     shop = Shop(ports.http, ports.effects, ports.shop_url)
     return [
         think.decide,
@@ -64,6 +74,8 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         canary.leave_mark,
         complete.record_completion,
         approve.record_approval,
+        standing.look_at_quality,
+        standing.tell,
         shop.validate_order,
         shop.reserve_stock,
         shop.release_stock,

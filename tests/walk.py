@@ -1,14 +1,11 @@
 """``walk``: an agent for tests that takes as many steps as it is asked to, and a worker process that serves it.
 
 Each step is one model call and one tool call; the tools leave a line in a file, so that what ran is counted outside
-of every engine. ``python -m tests.walk ADDRESS QUEUE FOLDER MODEL_URL SHOP_URL`` serves it, and the released agents,
-until it is killed.
+of every engine. ``Worker`` serves it, and the released agents, in a process of its own.
 """
 
 import asyncio
-import signal
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -124,24 +121,29 @@ async def serve(address: str, queue: str, folder: str, model_url: str, shop_url:
         await asyncio.Event().wait()
 
 
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.agents", "tests.walk", "pydantic_ai.models.openai"])
+
+
 class Worker:
-    """A worker process that can be killed."""
+    """A worker process that can be killed. It is forked from one that has imported everything."""
 
     def __init__(self, address: str, queue: str, folder: Path, *, model_url: str = "-", shop_url: str = "-") -> None:
-        self._command = [sys.executable, "-m", "tests.walk", address, queue, str(folder), model_url, shop_url]
+        self._serves = (address, queue, str(folder), model_url, shop_url)
         self._folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
+        self._process: Any = None
 
     async def begin(self) -> None:
         (self._folder / "serving").unlink(missing_ok=True)
-        self.process = await asyncio.to_thread(subprocess.Popen, self._command, cwd=Path(__file__).parents[1])
+        self._process = FORKS.Process(target=_serve, args=self._serves, daemon=True)
+        await asyncio.to_thread(self._process.start)
         await until((self._folder / "serving").exists)
 
     def kill(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(10)
 
 
-if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:6]))
+def _serve(*arguments: str) -> None:
+    asyncio.run(serve(*arguments))

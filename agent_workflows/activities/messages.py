@@ -5,7 +5,14 @@ from typing import Any, Final
 from pydantic import Field
 
 from bridge.contracts.agents import AgentStart, Frozen
-from bridge.contracts.events import AgentCompleted, AgentWaiting, ApprovalAnswered, ApprovalClosed
+from bridge.contracts.events import (
+    AgentCompleted,
+    AgentWaiting,
+    ApprovalAnswered,
+    ApprovalClosed,
+    QualityChanged,
+    ReminderDue,
+)
 
 KEPT: Final = "kept_at"
 """A tool's result that is too large for history is ``{KEPT: …}`` there."""
@@ -85,6 +92,20 @@ class ApprovalRecord(Frozen):
     cause: str
     event_id: str
     fact: AgentWaiting | ApprovalAnswered | ApprovalClosed
+
+
+class FactRecord(Frozen):
+    """Something to be told once; the id says what counts as the same."""
+
+    tenant: str
+    cause: str
+    event_id: str
+    fact: QualityChanged | ReminderDue
+
+
+class QualityLook(Frozen):
+    tenant: str
+    dataset: str
 
 
 class OrderStep(Frozen):

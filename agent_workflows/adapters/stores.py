@@ -6,11 +6,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from agent_workflows.activities.messages import ApprovalRecord, Decision, Turn
+from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Turn
 from bridge.adapters.database import Database, approvals, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.contracts.agents import SnapshotRef
-from bridge.contracts.events import AgentCompleted, AlertRaised
+from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
 from bridge.contracts.failures import Unavailable
 
 CACHED_BYTES: Final = 256 * 1024 * 1024
@@ -64,8 +64,16 @@ class SqlRunLedger:
             milliseconds=milliseconds,
         )
 
+    async def newest_verdict(self, *, tenant: str, dataset: str) -> Verdict | None:
+        return await self._database.arun(ledger.newest_verdict, tenant=tenant, dataset=dataset)
+
+    async def tell(self, record: FactRecord) -> None:
+        await self._database.arun(
+            ledger.tell, record.fact, event_id=record.event_id, tenant=record.tenant, cause=record.cause
+        )
+
     async def raise_alert(self, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
-        await self._database.arun(ledger.raise_alert, alert, event_id=event_id, tenant=tenant)
+        await self._database.arun(ledger.tell, alert, event_id=event_id, tenant=tenant)
 
 
 class SqlEffects:

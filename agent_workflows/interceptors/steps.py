@@ -15,6 +15,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from agent_workflows.activities.approve import RECORD_APPROVAL
 from agent_workflows.activities.complete import RECORD_COMPLETION
 from agent_workflows.activities.messages import KEPT, CompletionRecord, Kept, ToolRequest, Turn
+from agent_workflows.activities.standing import TELL
 from agent_workflows.ports import RunLedger
 from bridge.contracts import ids
 from bridge.contracts.agents import AgentStart
@@ -23,7 +24,7 @@ from bridge.contracts.failures import Code
 
 MOST_INLINE_BYTES: Final = 1024
 """A tool's result up to this size travels in history; a larger one stays in the platform database."""
-NOT_KEPT: Final = frozenset({RECORD_COMPLETION, RECORD_APPROVAL})
+NOT_KEPT: Final = frozenset({RECORD_COMPLETION, RECORD_APPROVAL, TELL})
 """Written to the platform database anyway, and safe to repeat."""
 ALERTED: Final = frozenset({Code.MODEL_REFUSED.value, Code.HTTP_REFUSED.value})
 """An endpoint that refuses us: nobody but a person can mend that."""

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows.agents.definition import Agent
     from agent_workflows.agents.queues import queue_of
     from agent_workflows.failures import as_temporal, describe_failure
-    from agent_workflows.workflows.run import AgentRun, continue_as_new, current
+    from agent_workflows.workflows.run import AgentRun, continue_as_new, current, is_long
     from bridge.contracts.agents import AgentResult, AgentStart, Frozen
     from bridge.contracts.failures import Code, Refused
 
@@ -51,7 +51,7 @@ async def run_agent(agent: Agent, start: AgentStart) -> AgentResult:
             run.phase = "calling " + ", ".join(sorted({call.tool for call in decision.calls}) or ["the model again"])
             found = await asyncio.gather(*(_call_tool(agent, start, call) for call in decision.calls))
             state = LoopState(parent=decision.run or _key(), outcomes=decision.problems + tuple(found))
-            if workflow.info().is_continue_as_new_suggested():
+            if is_long():
                 await continue_as_new(start, state)
 
 

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
 
 STATUS: Final = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
 _ATTRIBUTE: Final = "_agent_run"
+LONG_HISTORY: Final = 4096
 REMEMBERED: Final = 1000
 """So many message ids are remembered over a continue-as-new; who sends one again after a thousand others is heard."""
 
@@ -103,6 +104,12 @@ def current() -> AgentRun:
     """The run of the workflow that asks. Only in workflows started with an ``AgentStart``."""
     run: AgentRun = getattr(workflow.instance(), _ATTRIBUTE)
     return run
+
+
+def is_long() -> bool:
+    """Whether it is time to continue as new: the server suggests it, or the history is as long as where it would."""
+    info = workflow.info()
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() >= LONG_HISTORY
 
 
 async def continue_as_new(start: AgentStart, state: BaseModel) -> NoReturn:

@@ -109,7 +109,8 @@ class AgentMessage(Frozen):
 class AgentSpec:
     """A contracted agent. ``dataset`` names the tenant dataset it needs published, if any.
 
-    ``messages`` are the signals and updates it understands, each with the model of its data.
+    ``messages`` are the signals and updates it understands, each with the model of its data. A standing agent has no
+    ``execution_timeout``.
     """
 
     name: str
@@ -120,7 +121,7 @@ class AgentSpec:
     dataset: str | None = None
     references: tuple[str, ...] = ()
     messages: Mapping[str, type[BaseModel]] = field(default_factory=dict)
-    execution_timeout: dt.timedelta = dt.timedelta(hours=24)
+    execution_timeout: dt.timedelta | None = dt.timedelta(hours=24)
 
     def validate_input(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """The input as plain JSON values; raises ``Refused(INVALID_REQUEST)`` that names each bad field."""

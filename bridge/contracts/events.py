@@ -122,6 +122,34 @@ class ApprovalClosed(Fact):
     closed_at: dt.datetime
 
 
+class QualityChanged(Fact):
+    """A watched dataset is not what it was at the look before. ``number`` counts the changes of the watch."""
+
+    TYPE: ClassVar[str] = "tandem.agent.quality_changed.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    number: int
+    dataset: str
+    before: str
+    after: str
+    verdict: str = ""
+    seen_at: dt.datetime
+
+
+class ReminderDue(Fact):
+    """Somebody is to be reminded. ``number`` counts the reminders of the follow-up."""
+
+    TYPE: ClassVar[str] = "tandem.agent.reminder.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    number: int
+    to: str
+    text: str
+    due_at: dt.datetime
+
+
 class AlertRaised(Fact):
     """An endpoint refused a step of a run, and only a person can mend that: a wrong key, a request it never takes."""
 
@@ -187,6 +215,8 @@ CONTRACTS: Final[tuple[type[AgentRequested] | type[Fact], ...]] = (
     AgentWaiting,
     ApprovalAnswered,
     ApprovalClosed,
+    QualityChanged,
+    ReminderDue,
     AlertRaised,
     Verdict,
     SnapshotPublished,

@@ -46,6 +46,11 @@ def approval_closed_event_id(workflow: str, approval: str) -> str:
     return f"{workflow}/{approval}#closed"
 
 
+def numbered_event_id(workflow: str, what: str, number: int) -> str:
+    """Of an event that one workflow tells again and again: the same number is the same event."""
+    return f"{workflow}#{what}-{number}"
+
+
 def declared_event_id(tenant: str, version: int) -> str:
     return f"{tenant}#declared-{version}"
 

@@ -10,9 +10,11 @@ from agent_workflows.worker import WORKFLOWS, Ports, activities, sandbox
 from bridge.contracts.agents import AgentStart
 from bridge.contracts.catalog import AGENTS
 from bridge.contracts.catalog.canary import CANARY
+from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
+from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
 
-PLAIN = (CANARY, FULFIL_ORDER)
+PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY)
 """Plain workflows: they ask no model, so they have no instructions and tools."""
 
 

@@ -34,6 +34,8 @@ from bridge.contracts.events import (
     AgentAccepted,
     AgentCompleted,
     AlertRaised,
+    QualityChanged,
+    ReminderDue,
     SnapshotPublished,
     TenantDeclared,
     Verdict,
@@ -99,6 +101,16 @@ def list_verdicts(session: Session, *, tenant: str | None = None) -> tuple[Verdi
     if tenant is not None:
         query = query.where(VerdictRow.tenant == tenant)
     return tuple(Verdict.model_validate(row.body) for row in session.scalars(query))
+
+
+def newest_verdict(session: Session, *, tenant: str, dataset: str) -> Verdict | None:
+    row = session.scalars(
+        select(VerdictRow)
+        .where(VerdictRow.tenant == tenant, VerdictRow.dataset == dataset)
+        .order_by(VerdictRow.decided_at.desc(), VerdictRow.id.desc())
+        .limit(1)
+    ).first()
+    return Verdict.model_validate(row.body) if row else None
 
 
 def record_publication(session: Session, published: SnapshotPublished) -> bool:
@@ -210,9 +222,16 @@ def _acceptance(completed: AgentCompleted) -> AgentAccepted:
     return AgentAccepted.model_validate(completed.model_dump(include=set(AgentAccepted.model_fields)))
 
 
-def raise_alert(session: Session, alert: AlertRaised, *, event_id: str, tenant: str) -> None:
-    """Tell of a step that was refused, once."""
-    emit(session, alert, event_id=event_id, tenant=tenant, key=alert.workflow_id)
+def tell(
+    session: Session,
+    fact: AlertRaised | QualityChanged | ReminderDue,
+    *,
+    event_id: str,
+    tenant: str,
+    cause: str = "",
+) -> None:
+    """Tell what a run has to say, once per event id."""
+    emit(session, fact, event_id=event_id, tenant=tenant, key=fact.workflow_id, cause=cause)
 
 
 def find_completion(session: Session, workflow_id: str) -> AgentCompleted | None:
