@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from agent_workflows.bootstrap import run_worker
+from agent_workflows.replay import NotDeterministic, replay_history
 from agent_workflows.settings import WorkerSettings
 from bridge.contracts.failures import TandemError, describe
 from bridge.settings import describe_settings
@@ -20,7 +22,12 @@ def main() -> int:
         epilog="settings, by environment variable:\n" + describe_settings(WorkerSettings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args()
+    commands = parser.add_subparsers(dest="command", metavar="replay")
+    replay = commands.add_parser("replay", help="run the workflow code over saved histories, without a server")
+    replay.add_argument("file", nargs="+", type=Path, help="JSON file, from `tandem agents history` or the Temporal UI")
+    arguments = parser.parse_args()
+    if arguments.command == "replay":
+        return asyncio.run(_replay(arguments.file))
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -35,6 +42,23 @@ def main() -> int:
         sys.stderr.write(f"the worker cannot run: {error}\n")
         return 1
     return 0
+
+
+async def _replay(files: list[Path]) -> int:
+    """Whether this code still runs each history as it was recorded; 1 if one of them it does not."""
+    failed = 0
+    for file in files:
+        try:
+            await replay_history(await asyncio.to_thread(file.read_text, encoding="utf-8"))
+        except NotDeterministic as error:
+            failed += 1
+            sys.stderr.write(f"{file}: this code does not run it as it was recorded: {error}\n")
+        except (OSError, ValueError) as error:
+            failed += 1
+            sys.stderr.write(f"{file}: not a history: {error}\n")
+        else:
+            sys.stdout.write(f"{file}: replays\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from rich.table import Table
 
-from bridge.adapters import temporal
-from bridge.adapters.database import Database, ledger, runs
+from bridge.adapters import histories, temporal
+from bridge.adapters.database import Database, ledger
 from bridge.adapters.files import read_tenants
 from bridge.adapters.sql_ledger import resolve_snapshots
 from bridge.approvals_cli import approvals_app
@@ -32,7 +33,7 @@ from bridge.terminal import err, load_settings, open_database, out, told, wide
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Airflow pipelines and durable Temporal agents.")
 tenants_app = typer.Typer(no_args_is_help=True, help="Declare and list tenants.")
-agents_app = typer.Typer(no_args_is_help=True, help="Start, list, show and cancel agent runs.")
+agents_app = typer.Typer(no_args_is_help=True, help="Start, list, show, cancel and reset agent runs.")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(agents_app, name="agents")
 app.add_typer(approvals_app, name="approvals")
@@ -137,23 +138,62 @@ async def _list(settings: BridgeSettings, tenant: str | None, limit: int) -> Non
 
 @agents_app.command("show")
 def agents_show(run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")]) -> None:
-    """Show one run: how it ended or that it runs, what it found, and its finished steps."""
+    """Show one run: what it does or how it ended, and its timeline."""
     with told():
-        settings = load_settings()
-        asyncio.run(_show(settings, open_database(settings), run))
+        asyncio.run(_show(load_settings(), run))
 
 
-async def _show(settings: BridgeSettings, database: Database, run: str) -> None:
+async def _show(settings: BridgeSettings, run: str) -> None:
     agents = await _agents(settings)
-    status, run_id = await agents.status(run)
+    status, _ = await agents.status(run)
     out.print(f"{run}: {status}", markup=False)
     completed = await agents.completion_of(run)
     if completed is not None:
         out.print_json(completed.model_dump_json(exclude={"snapshots"}))
-    table = Table("step", "kind", "finished", "ms")
-    for step, kind, finishes, milliseconds in await database.arun(runs.list_steps, f"{run}:{run_id}"):
-        table.add_row(step, kind, str(finishes), str(milliseconds))
+    elif (now := await agents.run_status(run)) is not None:
+        out.print_json(now.model_dump_json())
+    else:
+        out.print("No worker answers, so what it does now is not known.")
+    table = Table("at", "what", "step", "state", "try", "s")
+    for moment in await histories.timeline(await histories.fetch(agents.client, run)):
+        seconds = "" if moment.seconds is None else f"{moment.seconds:.2f}"
+        table.add_row(
+            f"{moment.at:%H:%M:%S.%f}"[:-3], escape(moment.what), moment.step, moment.state,
+            str(moment.attempt or ""), seconds,
+        )  # fmt: skip
     wide.print(table)
+
+
+@agents_app.command("history")
+def agents_history(
+    run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")],
+    file: Annotated[Path, typer.Argument(help="JSON file to write")],
+) -> None:
+    """Save a run's history. ``python -m agent_workflows replay FILE`` runs the workflow code over it, locally."""
+
+    async def save() -> None:
+        history = await histories.fetch((await _agents(load_settings())).client, run)
+        file.write_text(history.to_json(), encoding="utf-8")
+        out.print(f"{len(history.events)} events: {file}", markup=False)
+
+    with told():
+        asyncio.run(save())
+
+
+@agents_app.command("reset")
+def agents_reset(
+    run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")],
+    step: Annotated[str, typer.Argument(help="Step to do again, as in tandem agents show, e.g. 5-decide")],
+    reason: Annotated[str, typer.Option(help="Why; stays in the history")] = "reset by tandem agents reset",
+) -> None:
+    """Go back to just before a step of a running agent, and on from there."""
+
+    async def go_back() -> None:
+        new = await histories.reset((await _agents(load_settings())).client, run, step, reason)
+        out.print(f"reset to before {step}: {run}, run id {new}", markup=False)
+
+    with told():
+        asyncio.run(go_back())
 
 
 @agents_app.command("cancel")

@@ -13,6 +13,8 @@ from temporalio.client import (
     WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -39,7 +41,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from bridge.contracts import names
 from bridge.contracts.agents import AgentMessage, AgentResult, AgentSpec, AgentStart
-from bridge.contracts.approvals import AnswerTaken
+from bridge.contracts.approvals import AnswerTaken, RunStatus
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 from bridge.contracts.tenants import Tenant
@@ -119,7 +121,7 @@ class TemporalAgents:
         except WorkflowAlreadyStartedError:
             return False
         except RPCError as error:
-            raise _sorted(error, f"start {start.workflow_id!r}") from error
+            raise sorted_rpc(error, f"start {start.workflow_id!r}") from error
         return True
 
     async def signal(
@@ -138,7 +140,7 @@ class TemporalAgents:
         except WorkflowAlreadyStartedError as error:
             raise _closed(start) from error
         except RPCError as error:
-            raise _sorted(error, f"signal {start.workflow_id!r}") from error
+            raise sorted_rpc(error, f"signal {start.workflow_id!r}") from error
 
     async def update(
         self, start: AgentStart, spec: AgentSpec, tenant: Tenant, name: str, message: AgentMessage
@@ -164,7 +166,7 @@ class TemporalAgents:
             problem = f"agent run {start.workflow_id!r} did not take update {name!r} yet; is a worker running?"
             raise Unavailable(problem) from error
         except RPCError as error:
-            raise _sorted(error, f"update {start.workflow_id!r}") from error
+            raise sorted_rpc(error, f"update {start.workflow_id!r}") from error
 
     async def answer(self, workflow_id: str, message: AgentMessage) -> AnswerTaken | None:
         """Answer a question of a run. Returns what came of it, or None where no worker runs that could say.
@@ -185,13 +187,13 @@ class TemporalAgents:
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise Refused(Code.AGENT_CLOSED, f"agent run {workflow_id!r} has ended or never was") from error
-            raise _sorted(error, f"answer {workflow_id!r}") from error
+            raise sorted_rpc(error, f"answer {workflow_id!r}") from error
         else:
             return taken
         try:
             await handle.signal(names.ANSWER, message, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
-            raise _sorted(error, f"answer {workflow_id!r}") from error
+            raise sorted_rpc(error, f"answer {workflow_id!r}") from error
         return None
 
     async def cancel(self, workflow_id: str) -> None:
@@ -201,7 +203,7 @@ class TemporalAgents:
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND and "already completed" in error.message:
                 return
-            raise _sorted(error, f"cancel {workflow_id!r}") from error
+            raise sorted_rpc(error, f"cancel {workflow_id!r}") from error
 
     async def wait(self, workflow_id: str) -> AgentCompleted:
         """Wait until the run has closed and say how; reconnects for as long as the caller waits."""
@@ -211,7 +213,7 @@ class TemporalAgents:
         except WorkflowFailureError:
             pass
         except RPCError as error:
-            raise _sorted(error, f"wait for {workflow_id!r}") from error
+            raise sorted_rpc(error, f"wait for {workflow_id!r}") from error
         completed = await self.completion_of(workflow_id)
         if completed is None:
             raise Unavailable(f"Temporal says that {workflow_id!r} has closed but not how; asking again")
@@ -223,7 +225,7 @@ class TemporalAgents:
         try:
             return [execution.id async for execution in self.client.list_workflows(query)]
         except RPCError as error:
-            raise _sorted(error, "list closed workflows") from error
+            raise sorted_rpc(error, "list closed workflows") from error
 
     async def recent(self, *, tenant: str | None, limit: int) -> list["RunLine"]:
         """The newest agent runs, of one tenant or of all."""
@@ -234,15 +236,26 @@ class TemporalAgents:
             found = self.client.list_workflows(query, limit=limit)
             return [_line(execution) async for execution in found]
         except RPCError as error:
-            raise _sorted(error, "list agent runs") from error
+            raise sorted_rpc(error, "list agent runs") from error
 
     async def status(self, workflow_id: str) -> tuple[str, str]:
         """``(status, run id)``; raises ``Refused`` for a run that never was."""
         try:
             execution = await self.client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
-            raise _sorted(error, f"describe {workflow_id!r}") from error
+            raise sorted_rpc(error, f"describe {workflow_id!r}") from error
         return (execution.status.name.lower() if execution.status else "unknown"), execution.run_id
+
+    async def run_status(self, workflow_id: str) -> RunStatus | None:
+        """What a running run says of itself, or None where no worker answers."""
+        handle = self.client.get_workflow_handle(workflow_id)
+        try:
+            status: RunStatus = await handle.query(
+                names.STATUS_QUERY, result_type=RunStatus, rpc_timeout=ANSWER_TIMEOUT
+            )
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError, RPCError):
+            return None
+        return status
 
     async def completion_of(self, workflow_id: str) -> AgentCompleted | None:
         handle = self.client.get_workflow_handle(workflow_id)
@@ -253,7 +266,7 @@ class TemporalAgents:
             start = await self._start_of(execution)
             result, failure = await _result_of(self.client, execution)
         except RPCError as error:
-            raise _sorted(error, f"describe {workflow_id!r}") from error
+            raise sorted_rpc(error, f"describe {workflow_id!r}") from error
         outcome = OUTCOMES[execution.status]
         code, reason = describe_failure(failure) if failure else ("", "")
         return AgentCompleted(
@@ -370,7 +383,7 @@ def describe_failure(failure: BaseException | None) -> tuple[str, str]:
     return Code.AGENT_FAILED.value, getattr(innermost, "message", "") or str(innermost)
 
 
-def _sorted(error: RPCError, what: str) -> TandemError:
+def sorted_rpc(error: RPCError, what: str) -> TandemError:
     """Which of the server's answers can never become a yes."""
     if error.status == RPCStatusCode.INVALID_ARGUMENT and "search attribute" not in error.message:
         return Refused(Code.INVALID_REQUEST, f"Temporal refused to {what}: {error.message}")

@@ -4,30 +4,40 @@ A new release adds a history: ``python -m tests.contract.record HOST:PORT WORKFL
 """
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 
 import pytest
-from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
+from temporalio import workflow
 
-from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.worker import WORKFLOWS, sandbox
+from agent_workflows.replay import NotDeterministic, replay_history
+from agent_workflows.worker import WORKFLOWS
+from bridge.contracts.agents import AgentStart
+from bridge.contracts.catalog.follow_up import FOLLOW_UP
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
 async def test_a_recorded_history_replays(file: Path) -> None:
-    history = await asyncio.to_thread(file.read_text)
-    replayer = Replayer(
-        workflows=WORKFLOWS,
-        data_converter=pydantic_data_converter,
-        workflow_runner=sandbox(),
-        interceptors=[AgentInterceptor(None)],  # type: ignore[arg-type]  # a replay runs no activity
-    )
+    await replay_history(await asyncio.to_thread(file.read_text))
 
-    await replayer.replay_workflow(WorkflowHistory.from_json("AA/investigate_delays/r", history))
+
+@workflow.defn(name=FOLLOW_UP.workflow, sandboxed=False)
+class Hasty:
+    """``follow_up`` with a deliberate break: it reminds before it waits."""
+
+    @workflow.run
+    async def run(self, start: AgentStart) -> None:
+        await workflow.execute_activity("tell", start_to_close_timeout=dt.timedelta(seconds=1))
+        await workflow.sleep(1)
+
+
+async def test_a_change_that_breaks_running_agents_is_caught() -> None:
+    (file,) = [file for file in HISTORIES if file.stem == "FollowUpWorkflow-1"]
+
+    with pytest.raises(NotDeterministic, match="Nondeterminism"):
+        await replay_history(await asyncio.to_thread(file.read_text), [Hasty])
 
 
 def test_there_is_a_history_of_every_released_workflow() -> None:
