@@ -25,7 +25,7 @@ def reached(caps: Caps, usage: Usage, took: dt.timedelta) -> str | None:
     if usage.input_tokens + usage.output_tokens >= caps.tokens:
         return f"{caps.tokens} tokens"
     if usage.cost_microdollars >= caps.cost_microdollars:
-        return f"{caps.cost_microdollars / 1_000_000:.2f} US dollars"
+        return f"{caps.cost_microdollars / 1_000_000:.6f}".rstrip("0").rstrip(".") + " US dollars"
     if took >= caps.wall_time:
         return f"{caps.wall_time} of wall time"
     return None

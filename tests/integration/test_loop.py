@@ -195,7 +195,7 @@ def _runtime(stack: Any, folder: Path, model: ModelServer, price: Price | None =
     [
         (Limits(turns=3), "3 turns"),
         (Limits(tokens=40), "40 tokens"),
-        (Limits(cost_microdollars=70), "0.00 US dollars"),
+        (Limits(cost_microdollars=70), "0.00007 US dollars"),
     ],
     ids=["turns", "tokens", "money"],
 )
