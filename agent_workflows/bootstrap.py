@@ -1,6 +1,7 @@
 """Builds the real worker and runs it; the one file that knows everybody."""
 
 import asyncio
+import datetime as dt
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -16,7 +17,7 @@ from agent_workflows.adapters.stores import CachedSnapshots, SqlEffects, SqlRunL
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.models import ModelSpec
 from agent_workflows.settings import WorkerSettings
-from agent_workflows.worker import Limits, Ports, build_workers
+from agent_workflows.worker import Limits, Ports, Release, build_workers
 from bridge.adapters.database import Database
 from bridge.adapters.iceberg import Lakehouse
 from bridge.adapters.objects import S3Address
@@ -80,7 +81,9 @@ async def run_worker(settings: WorkerSettings) -> None:
         ports, database = build_ports(settings)
         log.info("worker.models", **_models_by_purpose(settings))
         with ThreadPoolExecutor(settings.max_activities, thread_name_prefix="tool") as executor:
-            limits = Limits(settings.max_activities, settings.max_cached_workflows)
+            drain = dt.timedelta(seconds=settings.drain_seconds)
+            limits = Limits(settings.max_activities, settings.max_cached_workflows, drain)
+            release = Release(settings.deployment, settings.build_id) if settings.build_id else None
             async with AsyncExitStack() as serving:
                 for queue, worker in build_workers(
                     client,
@@ -89,6 +92,7 @@ async def run_worker(settings: WorkerSettings) -> None:
                     serve=settings.serve,
                     executor=executor,
                     limits=limits,
+                    release=release,
                 ):
                     await serving.enter_async_context(worker)
                     log.info("worker.started", queue=queue)

@@ -39,6 +39,17 @@ class WorkerSettings(PlatformSettings):
         pattern="^(workflows|gpu|http|data)(,(workflows|gpu|http|data))*$",
         description="What this worker runs: workflows with the calls of no kind, and the kinds of calls it is made for",
     )
+    deployment: str = Field(
+        default="tandem-agents", pattern="^[A-Za-z0-9_-]{1,64}$", description="Name of the worker deployment"
+    )
+    build_id: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9_.+-]{0,64}$",
+        description="Version of this code in that deployment; leave out for a worker without versions",
+    )
+    drain_seconds: float = Field(
+        default=8, ge=0, le=3600, description="How long running calls may finish after SIGTERM"
+    )
     max_activities: int = Field(default=32, ge=1, description="Model and tool calls at once")
     max_cached_workflows: int = Field(default=2000, ge=1, description="Runs kept in memory (about 50 KB each)")
     worker_probe_port: int = Field(default=8092, description="Port of /healthz, /readyz and /metrics")

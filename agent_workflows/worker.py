@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from agent_workflows.activities.approve import Approve
@@ -57,6 +58,18 @@ class Limits:
     """How long running activities may finish after SIGTERM."""
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The deployment version this worker is of. Runs are pinned to it or move on, as each workflow declares."""
+
+    deployment: str
+    build_id: str
+
+    def config(self) -> WorkerDeploymentConfig:
+        version = WorkerDeploymentVersion(deployment_name=self.deployment, build_id=self.build_id)
+        return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
+
+
 def activities(ports: Ports) -> list[Callable[..., Any]]:
     think = Think(thinker=ports.thinker, transcripts=ports.transcripts, steps=ports.ledger, agents=ports.agents)
     tools = FlightTools(ports.snapshots)
@@ -101,6 +114,7 @@ def build_workers(  # noqa: PLR0913 - the registration names its parts
     serve: str,
     executor: Executor,
     limits: Limits | None = None,
+    release: Release | None = None,
     workflows: Sequence[type] = WORKFLOWS,
     more_activities: Sequence[Callable[..., Any]] = (),
 ) -> Iterator[tuple[str, Worker]]:
@@ -117,6 +131,7 @@ def build_workers(  # noqa: PLR0913 - the registration names its parts
                 activities=[*activities(ports), *more_activities],
                 executor=executor,
                 limits=limits or Limits(),
+                release=release,
                 ledger=ports.ledger,
             ),
         )
@@ -130,6 +145,7 @@ def _build_worker(  # noqa: PLR0913 - as above
     activities: Sequence[Callable[..., Any]],
     executor: Executor,
     limits: Limits,
+    release: Release | None,
     ledger: RunLedger,
 ) -> Worker:
     return Worker(
@@ -143,5 +159,6 @@ def _build_worker(  # noqa: PLR0913 - as above
         max_cached_workflows=limits.cached_workflows,
         max_concurrent_activities=limits.activities,
         graceful_shutdown_timeout=limits.drain,
+        deployment_config=release.config() if release else None,
         sticky_queue_schedule_to_start_timeout=dt.timedelta(seconds=1),
     )

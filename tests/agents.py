@@ -20,7 +20,7 @@ from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.models import ModelSpec, only
 from agent_workflows.ports import Snapshots, Thinker
-from agent_workflows.worker import WORKFLOWS, Limits, Ports, build_workers
+from agent_workflows.worker import WORKFLOWS, Limits, Ports, Release, build_workers
 from bridge.adapters.database import Database, ledger
 from bridge.adapters.temporal import TemporalAddress, TemporalAgents, connect
 from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef
@@ -84,6 +84,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
     agents: Mapping[str, Agent] = DEFINITIONS,
     serve: str = "workflows",
     queue: str = "",
+    build_id: str = "",
     shop_url: str = "http://127.0.0.1:9",
     more_workflows: Sequence[type] = (),
     more_activities: Sequence[Callable[..., Any]] = (),
@@ -112,6 +113,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
                 serve=serve,
                 executor=executor,
                 limits=Limits(activities=8),
+                release=Release("tests", build_id) if build_id else None,
                 workflows=[*WORKFLOWS, *more_workflows],
                 more_activities=more_activities,
             ):

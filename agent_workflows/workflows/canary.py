@@ -1,6 +1,7 @@
 """The ``canary`` workflow: shows that starting, messages, an effect and completing all work. Asks no model."""
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
@@ -11,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from bridge.contracts.failures import Code, Refused
 
 
-@workflow.defn(name=CANARY.workflow)
+@workflow.defn(name=CANARY.workflow, versioning_behavior=VersioningBehavior.PINNED)
 class CanaryWorkflow:
     def __init__(self) -> None:
         self._notes: list[str] = []

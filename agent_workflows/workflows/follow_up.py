@@ -1,6 +1,7 @@
 """The ``follow_up`` workflow: a durable timer that reminds, unless it is settled first."""
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
@@ -14,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from bridge.contracts.events import ReminderDue
 
 
-@workflow.defn(name=FOLLOW_UP.workflow)
+@workflow.defn(name=FOLLOW_UP.workflow, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class FollowUpWorkflow:
     def __init__(self) -> None:
         self._settled: str | None = None

@@ -5,6 +5,7 @@ retries, one completion.
 """
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -23,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
 STEPS = 7
 
 
-@workflow.defn(name=FULFIL_ORDER.workflow)
+@workflow.defn(name=FULFIL_ORDER.workflow, versioning_behavior=VersioningBehavior.PINNED)
 class FulfilOrderWorkflow:
     @workflow.run
     async def run(self, start: AgentStart) -> AgentResult:

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
@@ -24,7 +25,7 @@ class Watch(Frozen):
     seen: QualitySeen = QualitySeen()
 
 
-@workflow.defn(name=WATCH_QUALITY.workflow)
+@workflow.defn(name=WATCH_QUALITY.workflow, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class WatchQualityWorkflow:
     @workflow.run
     async def run(self, start: AgentStart) -> AgentResult:

@@ -1,8 +1,6 @@
 """``fulfil_order`` against a shop that misbehaves: each effect once, retried by the table, undone in reverse."""
 
 import asyncio
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from temporalio.testing import TimeSkipper
 
@@ -19,48 +16,13 @@ from bridge.adapters.temporal import TemporalAgents, connect
 from bridge.contracts.agents import AgentMessage, AgentStart
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.events import AgentCompleted, Outcome
-from bridge.stack.components import SHOP
 from tests.agents import Runtime, agent_runtime
 from tests.samples import start
+from tests.shop import Shop
 from tests.waiting import until
 from tests.walk import Worker
 
 pytestmark = pytest.mark.integration
-
-
-class Shop:
-    """The demo shop, on a port of its own."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    def ready(self) -> bool:
-        try:
-            return httpx.get(self.url, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
-
-    def misbehave(self, path: str, *replies: dict[str, Any]) -> None:
-        httpx.post(f"{self.url}/misbehave", json={"path": path, "replies": replies}, trust_env=False)
-
-    def journal(self, order: str) -> list[str]:
-        rows = httpx.get(f"{self.url}/journal", trust_env=False).json()
-        return [row["path"] for row in rows if row["order"] == order]
-
-    def keys(self, order: str) -> list[str]:
-        rows = httpx.get(f"{self.url}/journal", trust_env=False).json()
-        return [row["key"] for row in rows if row["order"] == order]
-
-
-@pytest.fixture
-async def shop(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[Shop]:
-    command = [sys.executable, str(SHOP), str(unused_tcp_port), str(tmp_path / "shop.db")]
-    process = await asyncio.to_thread(subprocess.Popen, command)
-    shop = Shop(unused_tcp_port)
-    await until(shop.ready)
-    yield shop
-    process.kill()
-    process.wait(10)
 
 
 class Orders:

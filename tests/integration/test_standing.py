@@ -2,9 +2,7 @@
 
 import asyncio
 import datetime as dt
-import subprocess
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from importlib.metadata import files
 from pathlib import Path
@@ -28,41 +26,12 @@ from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
 from bridge.contracts.events import ReminderDue, Verdict
 from bridge.contracts.failures import Unavailable
-from bridge.stack import components, layout
-from bridge.stack.reachable import connects, wait_until
 from tests.agents import agent_runtime
 from tests.samples import AA, start
+from tests.temporal_server import Server
 from tests.walk import Worker
 
 pytestmark = pytest.mark.integration
-
-
-class Server:
-    """A Temporal server of the test's own, with its state in a file, that can be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._plan = layout.plan(folder)
-        (command,) = [c.command for c in components.components(self._plan) if c.name == "temporal"]
-        self._command = command
-        self.address = TemporalAddress(self._plan.address("temporal"))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def begin(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert wait_until(lambda: connects(layout.HOST, self._plan.ports["temporal"]), seconds=30)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    server = Server(tmp_path)
-    await asyncio.to_thread(server.begin)
-    yield server
-    server.kill()
 
 
 async def _serving(address: TemporalAddress) -> TemporalAgents:
