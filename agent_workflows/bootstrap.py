@@ -10,6 +10,7 @@ import structlog
 from temporalio.client import Client
 
 from agent_workflows.adapters.http import HttpClient
+from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
 from agent_workflows.adapters.providers import Endpoint, Models, build_model
@@ -17,7 +18,8 @@ from agent_workflows.adapters.stores import CachedSnapshots, SqlEffects, SqlRunL
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.models import ModelSpec
 from agent_workflows.settings import WorkerSettings
-from agent_workflows.worker import Limits, Ports, Release, build_workers
+from agent_workflows.versions import Release
+from agent_workflows.worker import Limits, Ports, build_workers
 from bridge.adapters.database import Database
 from bridge.adapters.iceberg import Lakehouse
 from bridge.adapters.objects import S3Address
@@ -47,6 +49,7 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         snapshots=CachedSnapshots(lakehouse),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
+        memory=SqliteMemory(settings.memory_file),
         http=HttpClient(),
         shop_url=settings.shop_url,
         agents=DEFINITIONS,

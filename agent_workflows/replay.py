@@ -7,7 +7,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.worker import WORKFLOWS, sandbox
+from agent_workflows.versions import sandbox
+from agent_workflows.worker import WORKFLOWS
 
 
 class NotDeterministic(Exception):  # noqa: N818 - it says what is wrong

@@ -7,25 +7,26 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from temporalio.client import Client
-from temporalio.common import WorkerDeploymentVersion
-from temporalio.worker import Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Worker
 
 from agent_workflows.activities.approve import Approve
 from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
+from agent_workflows.activities.memory_tools import MemoryTools
 from agent_workflows.activities.shop import Shop
 from agent_workflows.activities.standing import Standing
 from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.ports import Effects, Http, RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.ports import Effects, Http, Memory, RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.versions import Release, sandbox
 from agent_workflows.workflows.canary import CanaryWorkflow
 from agent_workflows.workflows.follow_up import FollowUpWorkflow
 from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
+from agent_workflows.workflows.support import SupportWorkflow
 from agent_workflows.workflows.watch_quality import WatchQualityWorkflow
 
 WORKFLOWS: Final[tuple[type, ...]] = (
@@ -34,8 +35,8 @@ WORKFLOWS: Final[tuple[type, ...]] = (
     FulfilOrderWorkflow,
     WatchQualityWorkflow,
     FollowUpWorkflow,
+    SupportWorkflow,
 )
-PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge.contracts", "structlog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Ports:
     snapshots: Snapshots
     ledger: RunLedger
     effects: Effects
+    memory: Memory
     http: Http
     shop_url: str
     agents: Mapping[str, Agent]
@@ -58,24 +60,13 @@ class Limits:
     """How long running activities may finish after SIGTERM."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The deployment version this worker is of. Runs are pinned to it or move on, as each workflow declares."""
-
-    deployment: str
-    build_id: str
-
-    def config(self) -> WorkerDeploymentConfig:
-        version = WorkerDeploymentVersion(deployment_name=self.deployment, build_id=self.build_id)
-        return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
-
-
 def activities(ports: Ports) -> list[Callable[..., Any]]:
     think = Think(thinker=ports.thinker, transcripts=ports.transcripts, steps=ports.ledger, agents=ports.agents)
     tools = FlightTools(ports.snapshots)
     canary = Canary(ports.effects)
     complete = Complete(ports.ledger)
     approve = Approve(ports.ledger)
+    memory = MemoryTools(ports.memory)
     standing = Standing(ports.ledger)
     shop = Shop(ports.http, ports.effects, ports.shop_url)
     return [
@@ -87,6 +78,8 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         canary.leave_mark,
         complete.record_completion,
         approve.record_approval,
+        memory.recall,
+        memory.remember,
         standing.look_at_quality,
         standing.tell,
         shop.validate_order,
@@ -100,10 +93,6 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         shop.email_customer,
         shop.set_status,
     ]
-
-
-def sandbox() -> SandboxedWorkflowRunner:
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
 def build_workers(  # noqa: PLR0913 - the registration names its parts
@@ -154,7 +143,7 @@ def _build_worker(  # noqa: PLR0913 - as above
         workflows=workflows,
         activities=activities,
         activity_executor=executor,
-        workflow_runner=sandbox(),
+        workflow_runner=sandbox(release),
         interceptors=[AgentInterceptor(ledger)],
         max_cached_workflows=limits.cached_workflows,
         max_concurrent_activities=limits.activities,

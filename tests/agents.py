@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from agent_workflows.adapters.http import HttpClient
+from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import offline_model
 from agent_workflows.adapters.providers import Endpoint, Models
@@ -20,7 +21,8 @@ from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.models import ModelSpec, only
 from agent_workflows.ports import Snapshots, Thinker
-from agent_workflows.worker import WORKFLOWS, Limits, Ports, Release, build_workers
+from agent_workflows.versions import Release
+from agent_workflows.worker import WORKFLOWS, Limits, Ports, build_workers
 from bridge.adapters.database import Database, ledger
 from bridge.adapters.temporal import TemporalAddress, TemporalAgents, connect
 from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef
@@ -100,6 +102,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
         snapshots=snapshots or SmallSnapshots(),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
+        memory=SqliteMemory(folder / "memory.db"),
         http=HttpClient(5),
         shop_url=shop_url,
         agents=agents,

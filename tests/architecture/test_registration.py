@@ -6,7 +6,8 @@ from temporalio import activity, workflow
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from agent_workflows.agents import DEFINITIONS
-from agent_workflows.worker import WORKFLOWS, Ports, activities, sandbox
+from agent_workflows.versions import sandbox
+from agent_workflows.worker import WORKFLOWS, Ports, activities
 from bridge.contracts.agents import AgentStart
 from bridge.contracts.catalog import AGENTS
 from bridge.contracts.catalog.canary import CANARY
@@ -21,8 +22,8 @@ PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY)
 def _ports() -> Ports:
     nothing = None
     return Ports(  # type: ignore[arg-type]
-        thinker=nothing, transcripts=nothing, snapshots=nothing, ledger=nothing, effects=nothing, http=nothing,
-        shop_url="", agents=DEFINITIONS,
+        thinker=nothing, transcripts=nothing, snapshots=nothing, ledger=nothing, effects=nothing, memory=nothing,
+        http=nothing, shop_url="", agents=DEFINITIONS,
     )  # fmt: skip
 
 
