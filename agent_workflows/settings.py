@@ -30,6 +30,9 @@ class WorkerSettings(PlatformSettings):
         le=60,
         description="Slow each answer of the offline analyst, to watch or interrupt a run",
     )
+    memory_file: Path = Field(
+        default=Path(".tandem/memory.db"), description="SQLite file of the agents' long-term memory"
+    )
     shop_url: str = Field(
         default="http://127.0.0.1:8095", description="Base URL of the shop that fulfil_order works with"
     )

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +21,8 @@ from bridge.adapters.files import read_tenants
 from bridge.adapters.sql_ledger import resolve_snapshots
 from bridge.approvals_cli import approvals_app
 from bridge.bootstrap import temporal_address
-from bridge.contracts.agents import AgentStart
+from bridge.contracts import ids
+from bridge.contracts.agents import AgentMessage, AgentStart
 from bridge.contracts.catalog import find_agent
 from bridge.contracts.failures import Code, Refused, describe
 from bridge.contracts.tenants import Tenant
@@ -90,13 +92,7 @@ def agents_start(
 
 def _build_start(database: Database, agent: str, tenant: str, text: str, request_id: str | None) -> AgentStart:
     spec = find_agent(agent)
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise Refused(Code.INVALID_REQUEST, f"--input is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise Refused(Code.INVALID_REQUEST, "--input is not a JSON object")
-    request = spec.validate_input(values)
+    request = spec.validate_input(_json_object("--input", text))
     try:
         return AgentStart(
             tenant=tenant,
@@ -194,6 +190,36 @@ def agents_reset(
 
     with told():
         asyncio.run(go_back())
+
+
+@agents_app.command("tell")
+def agents_tell(
+    run: Annotated[str, typer.Argument(help="Workflow id: TENANT/AGENT/REQUEST")],
+    name: Annotated[str, typer.Argument(help="A signal of the agent, e.g. say or settle")],
+    data: Annotated[str, typer.Argument(help="Its data as JSON")] = "{}",
+    id: Annotated[str | None, typer.Option(help="Id of the message; one that was had is dropped")] = None,  # noqa: A002
+) -> None:
+    """Send a message to a running agent."""
+    with told():
+        _, agent, _ = ids.split_workflow_id(run)
+        values = find_agent(agent).validate_message(name, _json_object("data", data))
+        message = AgentMessage(event_id=id or f"cli-{uuid.uuid4()}", data=values)
+
+        async def tell() -> None:
+            await (await _agents(load_settings())).tell(run, name, message)
+            out.print(f"told {run}: {name}", markup=False)
+
+        asyncio.run(tell())
+
+
+def _json_object(what: str, text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise Refused(Code.INVALID_REQUEST, f"{what} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise Refused(Code.INVALID_REQUEST, f"{what} is not a JSON object")
+    return values
 
 
 @agents_app.command("cancel")

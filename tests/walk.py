@@ -18,6 +18,7 @@ from tests.waiting import until
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.messages import ToolRequest
+    from agent_workflows.agents import DEFINITIONS
     from agent_workflows.agents.definition import Agent, Calls, Caps, Tool
     from agent_workflows.agents.queues import Kind
     from agent_workflows.failures import as_temporal
@@ -46,7 +47,7 @@ LOOK, FETCH, COUNT = (
     Tool("count", "Count something.", Arguments, kind=Kind.DATA, calls=Calls.DATABASE),
 )
 AGENT = Agent(WALK, "Walk.", (LOOK, FETCH, COUNT), Caps(turns=10_000, tokens=10**9, calls=64, cost_microdollars=10**9))
-AGENTS: Mapping[str, Agent] = {AGENT.name: AGENT}
+AGENTS: Mapping[str, Agent] = {**DEFINITIONS, AGENT.name: AGENT}
 
 
 @workflow.defn(name=WALK.workflow)

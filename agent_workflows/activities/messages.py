@@ -7,6 +7,7 @@ from pydantic import Field
 from bridge.contracts.agents import AgentStart, Frozen
 from bridge.contracts.events import (
     AgentCompleted,
+    AgentReplied,
     AgentWaiting,
     ApprovalAnswered,
     ApprovalClosed,
@@ -14,6 +15,8 @@ from bridge.contracts.events import (
     ReminderDue,
 )
 
+FINAL: Final = "final_result"
+"""The tool by which a model gives its output."""
 KEPT: Final = "kept_at"
 """A tool's result that is too large for history is ``{KEPT: …}`` there."""
 
@@ -64,6 +67,7 @@ class Decision(Frozen):
 
     calls: tuple[ToolCall, ...] = ()
     output: dict[str, Any] | None = None
+    output_call: str = ""
     problems: tuple[ToolOutcome, ...] = ()
     model: str
     input_tokens: int = 0
@@ -100,7 +104,7 @@ class FactRecord(Frozen):
     tenant: str
     cause: str
     event_id: str
-    fact: QualityChanged | ReminderDue
+    fact: QualityChanged | ReminderDue | AgentReplied
 
 
 class QualityLook(Frozen):

@@ -15,12 +15,11 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from agent_workflows.activities.messages import Decision, ToolCall, ToolOutcome, Turn
+from agent_workflows.activities.messages import FINAL, Decision, ToolCall, ToolOutcome, Turn
 from agent_workflows.adapters.providers import Answer, Models
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.failures import describe
 
-FINAL: Final = "final_result"
 MOST_OUTPUT_BYTES: Final = 64 * 1024
 """The output travels in history and in the completion; what is larger belongs in the store, behind a reference."""
 
@@ -42,7 +41,8 @@ class ModelThinker:
 def _parts(turn: Turn) -> list[ModelRequestPart]:
     if turn.version == 0:
         asked = "; ".join(f"{name} = {value}" for name, value in turn.start.input.items())
-        return [UserPromptPart(f"Tenant {turn.start.tenant}. Request: {asked}.")]
+        said = [_outcome_part(outcome) for outcome in turn.outcomes]
+        return [UserPromptPart(f"Tenant {turn.start.tenant}. Request: {asked}."), *said]
     return [_outcome_part(outcome) for outcome in turn.outcomes]
 
 
@@ -66,7 +66,7 @@ def _parameters(agent: Agent) -> ModelRequestParameters:
     final = ToolDefinition(
         name=FINAL,
         description="The result. Call this once, at the end, with every field filled in.",
-        parameters_json_schema=agent.spec.result.model_json_schema(),
+        parameters_json_schema=agent.final.model_json_schema(),
         kind="output",
     )
     return ModelRequestParameters(
@@ -79,6 +79,7 @@ def _decision(answer: Answer, agent: Agent) -> Decision:
     calls: list[ToolCall] = []
     problems: list[ToolOutcome] = []
     output: dict[str, Any] | None = None
+    output_call = ""
     for part in (part for part in answer.response.parts if isinstance(part, ToolCallPart)):
         arguments, problem = _validated(part, _schema(part.tool_name, agent))
         if problem is None and len(calls) == agent.caps.calls:
@@ -86,17 +87,20 @@ def _decision(answer: Answer, agent: Agent) -> Decision:
         if problem or arguments is None:
             problems.append(ToolOutcome(id=part.tool_call_id, tool=part.tool_name, problem=problem))
         elif part.tool_name == FINAL:
-            output = output or arguments
+            output, output_call = output or arguments, output_call or part.tool_call_id
         else:
             calls.append(ToolCall(id=part.tool_call_id, tool=part.tool_name, arguments=arguments))
     if output is not None:
-        calls, problems = [], []
+        unmade = [(call.id, call.tool) for call in calls] + [(problem.id, problem.tool) for problem in problems]
+        problems = [ToolOutcome(id=i, tool=tool, problem="Not made: you had concluded.") for i, tool in unmade]
+        calls = []
     elif not calls and not problems:
         problems.append(ToolOutcome(id="", tool="", problem=f"Call a tool, or {FINAL} with your conclusion."))
     return Decision(
         calls=tuple(calls),
         problems=tuple(problems),
         output=output,
+        output_call=output_call,
         model=answer.model,
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
@@ -106,7 +110,7 @@ def _decision(answer: Answer, agent: Agent) -> Decision:
 
 def _schema(tool_name: str, agent: Agent) -> type[BaseModel] | None:
     if tool_name == FINAL:
-        return agent.spec.result
+        return agent.final
     tool = agent.tool(tool_name)
     return tool.arguments if tool else None
 

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart, ToolReturnPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from agent_workflows.agents.analyst import Figures, Rates, conclude, rates
+from agent_workflows.agents.support import RECALL, REMEMBER
+from agent_workflows.agents.support_desk import is_preference, reply
 
 OFFLINE_MODEL: Final = "offline-analyst (rules, not a language model)"
 
@@ -27,8 +29,10 @@ CLOSER_LOOK: Final = (
 def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
     """``pace_seconds`` slows each answer, so that a run can be watched or interrupted."""
 
-    async def answer(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(pace_seconds)
+        if any(tool.name == RECALL.name for tool in info.function_tools):
+            return _support(messages)
         returned = list(_returned(messages))
         match len([m for m in messages if isinstance(m, ModelResponse)]):
             case 0:
@@ -40,6 +44,25 @@ def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
                 return ModelResponse(parts=[ToolCallPart("final_result", finding, tool_call_id="final")])
 
     return FunctionModel(answer, model_name=OFFLINE_MODEL)
+
+
+def _support(messages: Sequence[ModelMessage]) -> ModelResponse:
+    """Since the customer's last message: recall and remember first, then reply."""
+    last = max(n for n, message in enumerate(messages) if _said(message))
+    said, since = _said(messages[last]), messages[last + 1 :]
+    turn = sum(1 for message in messages if isinstance(message, ModelResponse)) + 1
+    if not any(isinstance(message, ModelResponse) for message in since):
+        keeps = [(REMEMBER.name, {"text": said[:2000]})] if is_preference(said) else []
+        return _calls([(RECALL.name, {"about": said[:500]}), *keeps], turn=turn)
+    found = dict(_returned(since))
+    text = reply(said, found.get(RECALL.name, {}).get("memories", ()), remembered=REMEMBER.name in found)
+    return ModelResponse(parts=[ToolCallPart("final_result", {"text": text}, tool_call_id=f"final-{turn}")])
+
+
+def _said(message: ModelMessage) -> str:
+    """What the customer says in a message: its last prompt, but for the one that only opens the conversation."""
+    prompts = [p.content for p in message.parts if isinstance(p, UserPromptPart)] if message.kind == "request" else []
+    return str(prompts[-1]) if prompts else ""
 
 
 def _calls(wanted: Sequence[tuple[str, Mapping[str, Any]]], *, turn: int) -> ModelResponse:

@@ -6,5 +6,8 @@ from typing import Final
 
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.investigate_delays import AGENT as INVESTIGATE_DELAYS
+from agent_workflows.agents.support import AGENT as SUPPORT
 
-DEFINITIONS: Final[Mapping[str, Agent]] = MappingProxyType({INVESTIGATE_DELAYS.name: INVESTIGATE_DELAYS})
+DEFINITIONS: Final[Mapping[str, Agent]] = MappingProxyType(
+    {agent.name: agent for agent in (INVESTIGATE_DELAYS, SUPPORT)}
+)

@@ -52,17 +52,26 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """``purpose`` is what its model is asked to do; the model policy says which model that is."""
+    """``purpose`` is what its model is asked to do; the model policy says which model that is.
+
+    ``answer`` is what its model gives, where that is not the run's result: a conversation's replies, say.
+    """
 
     spec: AgentSpec
     instructions: str
     tools: tuple[Tool, ...]
     caps: Caps = Caps()
     purpose: Purpose = Purpose.REASON
+    answer: type[BaseModel] | None = None
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def final(self) -> type[BaseModel]:
+        """What its model gives when it concludes."""
+        return self.answer or self.spec.result
 
     def tool(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)

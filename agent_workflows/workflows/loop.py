@@ -5,13 +5,23 @@ has finished. History holds decisions and small figures; the conversation is in 
 """
 
 import asyncio
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
-    from agent_workflows.activities.messages import KEPT, Decision, Kept, ToolCall, ToolOutcome, ToolRequest, Turn
+    from agent_workflows.activities.messages import (
+        FINAL,
+        KEPT,
+        Decision,
+        Kept,
+        ToolCall,
+        ToolOutcome,
+        ToolRequest,
+        Turn,
+    )
     from agent_workflows.agents.caps import lowered, reached
     from agent_workflows.agents.definition import Agent
     from agent_workflows.agents.queues import queue_of
@@ -28,31 +38,56 @@ class LoopState(Frozen):
     outcomes: tuple[ToolOutcome, ...] = ()
 
 
+class Conversation:
+    """An agent and its model: talk until there is an output, say something more, talk on.
+
+    ``state`` is where it stands; a conversation made with it goes on there, in the same run or in a later one.
+    """
+
+    def __init__(self, agent: Agent, start: AgentStart, state: LoopState) -> None:
+        self._agent = agent
+        self._start = start.model_copy(update={"input": agent.spec.validate_input(start.input)})
+        self.state = state
+
+    def say(self, text: str) -> None:
+        """Something the model is told with its next question."""
+        said = ToolOutcome(id="", tool="", problem=text)
+        self.state = self.state.model_copy(update={"outcomes": (*self.state.outcomes, said)})
+
+    async def step(self) -> dict[str, Any] | None:
+        """One question to the model and the calls it asked for; the output, where it gave one."""
+        run = current()
+        _check_caps(self._agent, self._start, run)
+        decision = await _decide(self._start, run, self.state)
+        run.spend(decision)
+        if decision.output is not None:
+            done = ToolOutcome(id=decision.output_call, tool=FINAL, figures={"delivered": True})
+            outcomes = (done, *decision.problems) if decision.output_call else ()
+            self.state = LoopState(parent=decision.run or _key(), outcomes=outcomes)
+            return decision.output
+        run.phase = "calling " + ", ".join(sorted({call.tool for call in decision.calls}) or ["the model again"])
+        found = await asyncio.gather(*(_call_tool(self._agent, self._start, call) for call in decision.calls))
+        self.state = LoopState(parent=decision.run or _key(), outcomes=decision.problems + tuple(found))
+        return None
+
+
 async def run_agent(agent: Agent, start: AgentStart) -> AgentResult:
     """Run ``agent`` to its result; raises a terminal ``ApplicationError`` with our code when it cannot.
 
     Continues as new when the server says that the history is long.
     """
-    run, state = current(), LoopState.model_validate(start.state)
     with as_temporal():
-        start = start.model_copy(update={"input": agent.spec.validate_input(start.input)})
-        while True:
-            _check_caps(agent, start, run)
-            decision = await _decide(start, run, state)
-            run.spend(decision)
-            if decision.output is not None:
-                return AgentResult(
-                    tenant=start.tenant,
-                    agent=agent.name,
-                    request_id=start.request_id,
-                    output=decision.output,
-                    usage=run.usage,
-                )
-            run.phase = "calling " + ", ".join(sorted({call.tool for call in decision.calls}) or ["the model again"])
-            found = await asyncio.gather(*(_call_tool(agent, start, call) for call in decision.calls))
-            state = LoopState(parent=decision.run or _key(), outcomes=decision.problems + tuple(found))
+        talk = Conversation(agent, start, LoopState.model_validate(start.state))
+        while (output := await talk.step()) is None:
             if is_long():
-                await continue_as_new(start, state)
+                await continue_as_new(start, talk.state)
+        return AgentResult(
+            tenant=start.tenant,
+            agent=agent.name,
+            request_id=start.request_id,
+            output=output,
+            usage=current().usage,
+        )
 
 
 def _key() -> str:

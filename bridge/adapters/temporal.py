@@ -168,6 +168,15 @@ class TemporalAgents:
         except RPCError as error:
             raise sorted_rpc(error, f"update {start.workflow_id!r}") from error
 
+    async def tell(self, workflow_id: str, name: str, message: AgentMessage) -> None:
+        """Signal a running run; raises ``Refused`` if it has ended or never was."""
+        try:
+            await self.client.get_workflow_handle(workflow_id).signal(name, message, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise Refused(Code.AGENT_CLOSED, f"agent run {workflow_id!r} has ended or never was") from error
+            raise sorted_rpc(error, f"tell {workflow_id!r}") from error
+
     async def answer(self, workflow_id: str, message: AgentMessage) -> AnswerTaken | None:
         """Answer a question of a run. Returns what came of it, or None where no worker runs that could say.
 

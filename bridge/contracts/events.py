@@ -150,6 +150,19 @@ class ReminderDue(Fact):
     due_at: dt.datetime
 
 
+class AgentReplied(Fact):
+    """What an agent says in a conversation. ``to`` is the id of the message it answers."""
+
+    TYPE: ClassVar[str] = "tandem.agent.replied.v1"
+    TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC
+
+    workflow_id: str
+    number: int
+    to: str
+    text: str
+    replied_at: dt.datetime
+
+
 class AlertRaised(Fact):
     """An endpoint refused a step of a run, and only a person can mend that: a wrong key, a request it never takes."""
 
@@ -217,6 +230,7 @@ CONTRACTS: Final[tuple[type[AgentRequested] | type[Fact], ...]] = (
     ApprovalClosed,
     QualityChanged,
     ReminderDue,
+    AgentReplied,
     AlertRaised,
     Verdict,
     SnapshotPublished,

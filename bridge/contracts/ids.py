@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from pydantic import StringConstraints
 
+from bridge.contracts.failures import Code, Refused
+
 TenantId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+=@-]{0,199}$")]
@@ -19,6 +21,14 @@ EventId = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 def workflow_id(tenant: str, agent: str, request_id: str) -> str:
     """``{tenant}/{agent}/{request_id}``: one request makes one agent run, however often it is sent."""
     return f"{tenant}/{agent}/{request_id}"
+
+
+def split_workflow_id(workflow: str) -> tuple[str, str, str]:
+    """``(tenant, agent, request id)``; raises ``Refused(INVALID_REQUEST)`` for what is no workflow id of ours."""
+    parts = workflow.split("/", 2)
+    if len(parts) != 3 or not all(parts):  # noqa: PLR2004
+        raise Refused(Code.INVALID_REQUEST, f"{workflow!r} is not a workflow id: TENANT/AGENT/REQUEST")
+    return parts[0], parts[1], parts[2]
 
 
 def completion_event_id(workflow: str) -> str:

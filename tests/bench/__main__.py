@@ -22,7 +22,7 @@ from typing import Any
 from temporalio.worker import Worker
 
 from agent_workflows.activities.flight_tools import FlightTools
-from agent_workflows.worker import sandbox
+from agent_workflows.versions import sandbox
 from bridge.adapters.airflow_api import AirflowApi
 from bridge.adapters.database import Database, ledger
 from bridge.adapters.kafka import KafkaEventLog
@@ -37,7 +37,7 @@ from bridge.settings import stack_home
 from bridge.stack import lifecycle
 from bridge.stack.components import environment
 from tests.agents import SmallSnapshots, agent_runtime, offline_thinker
-from tests.bench import bridge
+from tests.bench import bridge, runtime
 from tests.bench.bare import BareInvestigation, BareThink
 from tests.samples import AA, completed, snapshots, start
 from tests.servers import Stack
@@ -77,7 +77,16 @@ async def measure(stack: Stack) -> dict[str, Any]:
     many, few = await bridge.memory(stack)
     print("From asking to the first agent step: by Kafka, against Temporal alone …", flush=True)
     step_kafka, step_direct = await bridge.first_step(stack)
+    print("Bytes of history a step, against a loop that keeps its conversation in the workflow …", flush=True)
+    flat, naive = await runtime.history(stack)
+    print("Memory of a thousand agents that wait, against bare workflows …", flush=True)
+    agents_kb, bare_kb = await asyncio.to_thread(runtime.parked, stack)
+    print("From kill -9 of a worker until its call is made again …", flush=True)
+    resumed, told = await runtime.resume(stack)
     return {
+        "history_bytes_per_step_vs_naive_loop": _ratio(flat, naive) | {"unit": "bytes"},
+        "memory_per_parked_agent_vs_bare_workflow": _ratio(agents_kb, bare_kb) | {"unit": "kilobytes"},
+        "resume_after_worker_kill_vs_heartbeat_timeout": _ratio(resumed, told) | {"unit": "seconds"},
         "bridge_starts_per_second_vs_bare_concurrent_starts": _ratio(starts_ours, starts_bare) | {"unit": "1/s"},
         "bridge_cpu_per_message_vs_bare_poll_loop": _ratio(cpu_ours, cpu_bare) | {"unit": "microseconds"},
         "bridge_memory_100000_waiting_vs_1000": _ratio(many, few) | {"unit": "megabytes"},

@@ -1,7 +1,9 @@
 """The same model and tool calls as ``investigate_delays``, without our layers: what the SDK alone costs."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity, workflow
 
@@ -47,3 +49,40 @@ class BareInvestigation:
             call.tool, ToolRequest(start=start, call=call), result_type=dict, start_to_close_timeout=MINUTE
         )
         return ToolOutcome(id=call.id, tool=call.tool, figures=figures)
+
+
+@workflow.defn(name="Parked")
+class Parked:
+    """Waits for a signal that never comes."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: False)
+
+
+@workflow.defn(name="NaiveWalk")
+class NaiveWalk:
+    """The loop as it is often written: the whole conversation is an argument of each model call."""
+
+    @workflow.run
+    async def run(self, steps: int) -> int:
+        conversation: list[str] = ["Walk."]
+        for step in range(steps):
+            said = await workflow.execute_activity(
+                "naive_decide", conversation, result_type=str, start_to_close_timeout=MINUTE
+            )
+            found = await workflow.execute_activity("naive_look", step, result_type=str, start_to_close_timeout=MINUTE)
+            conversation += [said, found]
+        return len(conversation)
+
+    @staticmethod
+    def activities(size: int) -> list[Callable[..., Any]]:
+        @activity.defn
+        async def naive_decide(conversation: list[str]) -> str:
+            return f"look, after {len(conversation)} messages"
+
+        @activity.defn
+        async def naive_look(step: int) -> str:
+            return f"{step}" + "x" * size
+
+        return [naive_decide, naive_look]

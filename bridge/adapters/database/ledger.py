@@ -33,6 +33,7 @@ from bridge.contracts.envelope import Envelope
 from bridge.contracts.events import (
     AgentAccepted,
     AgentCompleted,
+    AgentReplied,
     AlertRaised,
     QualityChanged,
     ReminderDue,
@@ -224,7 +225,7 @@ def _acceptance(completed: AgentCompleted) -> AgentAccepted:
 
 def tell(
     session: Session,
-    fact: AlertRaised | QualityChanged | ReminderDue,
+    fact: AlertRaised | QualityChanged | ReminderDue | AgentReplied,
     *,
     event_id: str,
     tenant: str,

@@ -9,11 +9,12 @@ from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.support import SUPPORT
 from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
 from bridge.contracts.failures import Code, Refused
 
 AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType(
-    {spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY, FULFIL_ORDER, WATCH_QUALITY, FOLLOW_UP)}
+    {spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY, FULFIL_ORDER, WATCH_QUALITY, FOLLOW_UP, SUPPORT)}
 )
 
 
