@@ -86,7 +86,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         with ThreadPoolExecutor(settings.max_activities, thread_name_prefix="tool") as executor:
             drain = dt.timedelta(seconds=settings.drain_seconds)
             limits = Limits(settings.max_activities, settings.max_cached_workflows, drain)
-            release = Release(settings.deployment, settings.build_id) if settings.build_id else None
+            release = Release(settings.deployment, settings.build_id)
             async with AsyncExitStack() as serving:
                 for queue, worker in build_workers(
                     client,

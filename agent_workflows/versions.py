@@ -17,14 +17,21 @@ PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The deployment version this worker is of. Runs are pinned to it or move on, as each workflow declares."""
+    """The deployment version this worker is of. Runs are pinned to it or move on, as each workflow declares.
 
-    deployment: str
-    build_id: str
+    Without a build id the worker is of no version and takes every run.
+    """
+
+    deployment: str = "tandem-agents"
+    build_id: str = ""
 
     def config(self) -> WorkerDeploymentConfig:
-        version = WorkerDeploymentVersion(deployment_name=self.deployment, build_id=self.build_id)
-        return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
+        """Named also without a version: the SDK would hash every loaded module for a name, which takes seconds."""
+        version = WorkerDeploymentVersion(deployment_name=self.deployment, build_id=self.build_id or "unversioned")
+        return WorkerDeploymentConfig(version=version, use_worker_versioning=bool(self.build_id))
+
+
+UNVERSIONED: Final = Release()
 
 
 class _UnversionedRunner(UnsandboxedWorkflowRunner):
@@ -35,9 +42,9 @@ class _UnversionedRunner(UnsandboxedWorkflowRunner):
         return super().create_instance(replace(det, defn=silent))
 
 
-def sandbox(release: Release | None = None) -> SandboxedWorkflowRunner:
+def sandbox(release: Release = UNVERSIONED) -> SandboxedWorkflowRunner:
     """What runs the workflow code of a worker of this version, or of none."""
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH),
-        runner_class=UnsandboxedWorkflowRunner if release else _UnversionedRunner,
+        runner_class=UnsandboxedWorkflowRunner if release.build_id else _UnversionedRunner,
     )

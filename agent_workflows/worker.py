@@ -21,7 +21,7 @@ from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
 from agent_workflows.ports import Effects, Http, Memory, RunLedger, Snapshots, Thinker, Transcripts
-from agent_workflows.versions import Release, sandbox
+from agent_workflows.versions import UNVERSIONED, Release, sandbox
 from agent_workflows.workflows.canary import CanaryWorkflow
 from agent_workflows.workflows.follow_up import FollowUpWorkflow
 from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
@@ -103,7 +103,7 @@ def build_workers(  # noqa: PLR0913 - the registration names its parts
     serve: str,
     executor: Executor,
     limits: Limits | None = None,
-    release: Release | None = None,
+    release: Release = UNVERSIONED,
     workflows: Sequence[type] = WORKFLOWS,
     more_activities: Sequence[Callable[..., Any]] = (),
 ) -> Iterator[tuple[str, Worker]]:
@@ -134,7 +134,7 @@ def _build_worker(  # noqa: PLR0913 - as above
     activities: Sequence[Callable[..., Any]],
     executor: Executor,
     limits: Limits,
-    release: Release | None,
+    release: Release,
     ledger: RunLedger,
 ) -> Worker:
     return Worker(
@@ -148,6 +148,6 @@ def _build_worker(  # noqa: PLR0913 - as above
         max_cached_workflows=limits.cached_workflows,
         max_concurrent_activities=limits.activities,
         graceful_shutdown_timeout=limits.drain,
-        deployment_config=release.config() if release else None,
+        deployment_config=release.config(),
         sticky_queue_schedule_to_start_timeout=dt.timedelta(seconds=1),
     )

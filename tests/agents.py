@@ -116,7 +116,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
                 serve=serve,
                 executor=executor,
                 limits=Limits(activities=8),
-                release=Release("tests", build_id) if build_id else None,
+                release=Release("tests", build_id),
                 workflows=[*WORKFLOWS, *more_workflows],
                 more_activities=more_activities,
             ):

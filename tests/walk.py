@@ -41,12 +41,15 @@ class Arguments(BaseModel):
 
 
 WALK = AgentSpec(name="walk", workflow="WalkWorkflow", request=Walk, result=Walked)
-LOOK, FETCH, COUNT = (
+LOOK, STARE, FETCH, COUNT = (
     Tool("look", "Look around.", Arguments),
+    Tool("stare", "Look at one thing, on a thread.", Arguments),
     Tool("fetch", "Fetch something.", Arguments, kind=Kind.HTTP),
     Tool("count", "Count something.", Arguments, kind=Kind.DATA, calls=Calls.DATABASE),
 )
-AGENT = Agent(WALK, "Walk.", (LOOK, FETCH, COUNT), Caps(turns=10_000, tokens=10**9, calls=64, cost_microdollars=10**9))
+AGENT = Agent(
+    WALK, "Walk.", (LOOK, STARE, FETCH, COUNT), Caps(turns=10_000, tokens=10**9, calls=64, cost_microdollars=10**9)
+)
 AGENTS: Mapping[str, Agent] = {**DEFINITIONS, AGENT.name: AGENT}
 
 
@@ -81,6 +84,11 @@ class Steps:
     async def look(self, request: ToolRequest) -> dict[str, Any]:
         return await self._take(request)
 
+    @activity.defn(name=STARE.name)
+    def stare(self, request: ToolRequest) -> dict[str, Any]:
+        """Synchronous, as what reads tables is: it runs on a thread of the worker's."""
+        return asyncio.run(self._take(request))
+
     @activity.defn(name=FETCH.name)
     async def fetch(self, request: ToolRequest) -> dict[str, Any]:
         return await self._take(request)
@@ -91,7 +99,7 @@ class Steps:
 
     @property
     def all(self) -> list[Callable[..., Any]]:
-        return [self.look, self.fetch, self.count]
+        return [self.look, self.stare, self.fetch, self.count]
 
 
 def spec(queue: str) -> AgentSpec:

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
 import structlog
 from pydantic_core import to_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
 from agent_workflows.activities.approve import RECORD_APPROVAL
 from agent_workflows.activities.complete import RECORD_COMPLETION
@@ -29,6 +29,8 @@ NOT_KEPT: Final = frozenset({RECORD_COMPLETION, RECORD_APPROVAL, TELL})
 ALERTED: Final = frozenset({Code.MODEL_REFUSED.value, Code.HTTP_REFUSED.value})
 """An endpoint that refuses us: nobody but a person can mend that."""
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 
@@ -42,6 +44,16 @@ class Steps(ActivityInboundInterceptor):
     def __init__(self, following: ActivityInboundInterceptor, ledger: RunLedger) -> None:
         super().__init__(following)
         self._ledger = ledger
+        self._outbound: ActivityOutboundInterceptor | None = None
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._outbound = outbound
+        super().init(outbound)
+
+    def _heartbeat(self) -> None:
+        """Not ``activity.heartbeat()``: in a synchronous activity that is for its thread and blocks the event loop."""
+        if self._outbound is not None:
+            self._outbound.heartbeat()
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         info = activity.info()
@@ -55,27 +67,34 @@ class Steps(ActivityInboundInterceptor):
             "cause": _cause(input.args),
             "attempt": info.attempt,
         }
-        if info.attempt > 1 and (kept := await self._ledger.find_step(run=run, step=step)) is not None:
-            log.info("step.kept", step=info.activity_type, **fields)
-            return _sent(json.loads(kept), kept, Kept(run=run, step=step, bytes=len(kept)), input.args)
         try:
-            result = await _beating(super().execute_activity(input))
+            as_json, is_new = await _beating(self._kept_or_made(input, run, step), self._heartbeat)
         except Exception as error:
             log.warning("step.failed", step=info.activity_type, reason=str(error), **fields)
             await self._alert(error, run, step)
             raise
         milliseconds = int((time.monotonic() - began) * 1000)
-        as_json = to_json(result).decode()
+        log.info(
+            "step.finished" if is_new else "step.kept", step=info.activity_type, milliseconds=milliseconds, **fields
+        )
+        return _sent(as_json, Kept(run=run, step=step, bytes=len(as_json)), input.args)
+
+    async def _kept_or_made(self, input: ExecuteActivityInput, run: str, step: str) -> tuple[str, bool]:  # noqa: A002
+        """The result as JSON, and whether the call was made now."""
+        info = activity.info()
+        if info.attempt > 1 and (kept := await self._ledger.find_step(run=run, step=step)) is not None:
+            return kept, False
+        began = time.monotonic()
+        as_json = to_json(await super().execute_activity(input)).decode()
         await self._ledger.record_step(
             run=run,
             step=step,
             tenant=_tenant(info),
             kind="model" if info.activity_type == "decide" else "tool",
             result=as_json,
-            milliseconds=milliseconds,
+            milliseconds=int((time.monotonic() - began) * 1000),
         )
-        log.info("step.finished", step=info.activity_type, milliseconds=milliseconds, **fields)
-        return _sent(result, as_json, Kept(run=run, step=step, bytes=len(as_json)), input.args)
+        return as_json, True
 
     async def _alert(self, error: Exception, run: str, step: str) -> None:
         if not isinstance(error, ApplicationError) or error.type not in ALERTED:
@@ -88,15 +107,15 @@ class Steps(ActivityInboundInterceptor):
         await self._ledger.raise_alert(alert, event_id=ids.alert_event_id(run, step), tenant=_tenant(info))
 
 
-async def _beating(work: Coroutine[Any, Any, Any]) -> Any:
-    """Heartbeat while the call runs: a dead worker is noticed in seconds, and a cancelled run stops its calls."""
+async def _beating(work: Coroutine[Any, Any, T], heartbeat: Callable[[], None]) -> T:
+    """Heartbeat until the call is kept: a dead worker is noticed in seconds, a cancelled run stops its calls."""
     timeout = activity.info().heartbeat_timeout
     if not timeout:
         return await work
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
-            activity.heartbeat()
+            heartbeat()
             await asyncio.wait([task], timeout=timeout.total_seconds() / 3)
         return task.result()
     finally:
@@ -105,10 +124,10 @@ async def _beating(work: Coroutine[Any, Any, Any]) -> Any:
             await asyncio.wait([task])
 
 
-def _sent(result: Any, as_json: str, kept: Kept, arguments: Sequence[Any]) -> Any:
+def _sent(as_json: str, kept: Kept, arguments: Sequence[Any]) -> Any:
     """What goes into history: a large result of a tool call stays here, and only where it is goes there."""
     by_reference = len(as_json) > MOST_INLINE_BYTES and any(isinstance(one, ToolRequest) for one in arguments)
-    return {KEPT: kept.model_dump()} if by_reference else result
+    return {KEPT: kept.model_dump()} if by_reference else json.loads(as_json)
 
 
 def _tenant(info: activity.Info) -> str:

@@ -1,6 +1,7 @@
 """The durable loop on a real Temporal server: long runs, killed workers, flat history, continue-as-new."""
 
 import asyncio
+import re
 import threading
 import uuid
 from collections import Counter
@@ -13,6 +14,7 @@ import pytest
 from agent_workflows.activities.messages import Decision, ToolCall, Turn
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.models import Price
+from agent_workflows.policies import HEARTBEAT
 from bridge.adapters.temporal import TemporalAgents, connect
 from bridge.contracts.agents import AgentStart, Limits
 from bridge.contracts.approvals import RunStatus
@@ -128,6 +130,35 @@ async def test_47_mixed_tool_calls_deep_a_killed_worker_repeats_only_what_it_had
     assert Counter(line.split()[0] for line in taken) == {"look": 15, "fetch": 16, "count": 16}
     assert {step for step, times in taken.items() if times > 1} <= {"fetch 31"}
     assert len(model.keys) == 48
+
+
+@pytest.mark.parametrize("tool", ["look", "stare"], ids=["async", "sync"])
+async def test_a_call_longer_than_the_heartbeat_timeout_is_made_once_and_holds_nobody_up(
+    stack: Any, tmp_path: Path, tool: str
+) -> None:
+    hold = tmp_path / "hold-2"
+    hold.touch()
+    short, long = walker(2), walker(3, (tool,))
+
+    def answer(request: dict[str, Any]) -> Reply:
+        steps = re.search(r"steps\W+(\d)", str(request["messages"]))
+        return long(request) if steps and steps[1] == "3" else short(request)
+
+    with serving(answer) as model:
+        async with _runtime(stack, tmp_path, model) as runtime:
+            slow = _walk(3)
+            await runtime.agents.start(slow, spec(runtime.spec.queue))
+            await until(lambda: (tmp_path / "taken").exists() and _taken(tmp_path)[f"{tool} 2"] == 1)
+            began = asyncio.get_running_loop().time()
+            while asyncio.get_running_loop().time() < began + HEARTBEAT.total_seconds() + 2:
+                quick = _walk(2)
+                await runtime.agents.start(quick, spec(runtime.spec.queue))
+                await asyncio.wait_for(runtime.agents.wait(quick.workflow_id), 5)
+            hold.unlink()
+            completed = await asyncio.wait_for(runtime.agents.wait(slow.workflow_id), 30)
+
+    assert completed.output == {"steps": 3}
+    assert _taken(tmp_path)[f"{tool} 2"] == 1
 
 
 async def test_history_stays_flat_while_the_context_grows_to_megabytes(stack: Any, tmp_path: Path) -> None:
