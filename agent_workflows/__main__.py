@@ -11,6 +11,7 @@ from agent_workflows.bootstrap import run_worker
 from agent_workflows.replay import NotDeterministic, replay_history
 from agent_workflows.settings import WorkerSettings
 from bridge.contracts.failures import TandemError, describe
+from bridge.leave import leave
 from bridge.settings import describe_settings
 from bridge.telemetry import configure_logging
 
@@ -62,4 +63,4 @@ async def _replay(files: list[Path]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack
 import structlog
 from temporalio.client import Client
 
+from agent_workflows.adapters.corpus import FolderCorpus
 from agent_workflows.adapters.http import HttpClient
 from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
 from agent_workflows.adapters.providers import Endpoint, Models, build_model
-from agent_workflows.adapters.stores import CachedSnapshots, SqlEffects, SqlRunLedger, SqlTranscripts
+from agent_workflows.adapters.stores import CachedSnapshots, S3Reports, SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.models import ModelSpec
 from agent_workflows.settings import WorkerSettings
@@ -22,7 +23,7 @@ from agent_workflows.versions import Release
 from agent_workflows.worker import Limits, Ports, build_workers
 from bridge.adapters.database import Database
 from bridge.adapters.iceberg import Lakehouse
-from bridge.adapters.objects import S3Address
+from bridge.adapters.objects import Objects, S3Address
 from bridge.adapters.probe import serve_probe
 from bridge.adapters.temporal import TemporalAddress, connect
 from bridge.contracts import names
@@ -50,6 +51,8 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
         memory=SqliteMemory(settings.memory_file),
+        corpus=FolderCorpus(settings.corpus),
+        reports=S3Reports(Objects(s3.client())),
         http=HttpClient(),
         shop_url=settings.shop_url,
         agents=DEFINITIONS,

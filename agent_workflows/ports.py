@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Turn
+from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Found, Turn
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
@@ -87,6 +87,24 @@ class Memory(Protocol):
 
     async def search(self, *, tenant: str, subject: str, words: str, most: int) -> Sequence[str]:
         """Texts of this subject that hold any of ``words``, best match first; the newest where none does."""
+        ...
+
+
+class Corpus(Protocol):
+    """Documents: those of a tenant, and those that all tenants share."""
+
+    async def search(self, *, tenant: str, query: str, most: int) -> Sequence[Found]:
+        """Documents that hold words of the query, best match first."""
+        ...
+
+    async def read(self, *, tenant: str, document: str) -> str:
+        """The text; raises ``Refused(NO_DATA)`` for one that is not there or another tenant's."""
+        ...
+
+
+class Reports(Protocol):
+    async def publish(self, *, tenant: str, name: str, text: str) -> str:
+        """Store a report under its name and return where it is; the same name again replaces it."""
         ...
 
 

@@ -33,6 +33,10 @@ class WorkerSettings(PlatformSettings):
     memory_file: Path = Field(
         default=Path(".tandem/memory.db"), description="SQLite file of the agents' long-term memory"
     )
+    corpus: Path = Field(
+        default=Path(".tandem/corpus"),
+        description="Folder of documents for research_report: shared/ for all tenants, and one folder a tenant",
+    )
     shop_url: str = Field(
         default="http://127.0.0.1:8095", description="Base URL of the shop that fulfil_order works with"
     )

@@ -14,20 +14,24 @@ from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
 from agent_workflows.activities.memory_tools import MemoryTools
+from agent_workflows.activities.research import Research
 from agent_workflows.activities.shop import Shop
 from agent_workflows.activities.standing import Standing
 from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.ports import Effects, Http, Memory, RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.ports import Corpus, Effects, Http, Memory, Reports, RunLedger, Snapshots, Thinker, Transcripts
 from agent_workflows.versions import UNVERSIONED, Release, sandbox
+from agent_workflows.workflows.agent import AgentWorkflow
 from agent_workflows.workflows.canary import CanaryWorkflow
 from agent_workflows.workflows.follow_up import FollowUpWorkflow
 from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
+from agent_workflows.workflows.research_report import ResearchReportWorkflow
 from agent_workflows.workflows.support import SupportWorkflow
 from agent_workflows.workflows.watch_quality import WatchQualityWorkflow
+from agent_workflows.workflows.weekly_report import WeeklyReportWorkflow
 
 WORKFLOWS: Final[tuple[type, ...]] = (
     InvestigateDelaysWorkflow,
@@ -36,6 +40,9 @@ WORKFLOWS: Final[tuple[type, ...]] = (
     WatchQualityWorkflow,
     FollowUpWorkflow,
     SupportWorkflow,
+    AgentWorkflow,
+    ResearchReportWorkflow,
+    WeeklyReportWorkflow,
 )
 
 
@@ -47,6 +54,8 @@ class Ports:
     ledger: RunLedger
     effects: Effects
     memory: Memory
+    corpus: Corpus
+    reports: Reports
     http: Http
     shop_url: str
     agents: Mapping[str, Agent]
@@ -67,6 +76,7 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
     complete = Complete(ports.ledger)
     approve = Approve(ports.ledger)
     memory = MemoryTools(ports.memory)
+    research = Research(ports.corpus, ports.reports, ports.effects)
     standing = Standing(ports.ledger)
     shop = Shop(ports.http, ports.effects, ports.shop_url)
     return [
@@ -80,6 +90,10 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         approve.record_approval,
         memory.recall,
         memory.remember,
+        research.search_documents,
+        research.read_page,
+        research.check_notes,
+        research.publish_report,
         standing.look_at_quality,
         standing.tell,
         shop.validate_order,

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bridge.bootstrap import run_bridge
 from bridge.contracts.failures import TandemError, describe
+from bridge.leave import leave
 from bridge.settings import BridgeSettings, describe_settings
 from bridge.telemetry import configure_logging
 
@@ -35,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

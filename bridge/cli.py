@@ -27,6 +27,7 @@ from bridge.contracts.catalog import find_agent
 from bridge.contracts.failures import Code, Refused, describe
 from bridge.contracts.tenants import Tenant
 from bridge.dead_cli import dead_app
+from bridge.leave import leave
 from bridge.settings import BridgeSettings, stack_home
 from bridge.stack import demo as story
 from bridge.stack import doctor as checks
@@ -337,6 +338,15 @@ def doctor() -> None:
 def _up() -> layout.Layout:
     inherited = dict(os.environ)  # noqa: TID251 - handed on to the servers
     return lifecycle.up(stack_home(), _say, inherited)
+
+
+def main() -> None:
+    """The ``tandem`` command."""
+    try:
+        app()
+    except SystemExit as done:
+        leave(done.code if isinstance(done.code, int) else int(bool(done.code)))
+    leave(0)
 
 
 _BEGAN = dt.datetime.now(dt.UTC)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from agent_workflows.adapters.corpus import FolderCorpus
 from agent_workflows.adapters.http import HttpClient
 from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
@@ -50,6 +51,19 @@ class SmallSnapshots:
             calm = {"temp": 55.0, "wind_speed": 7.0, "wind_gust": None, "precip": 0.0, "visib": 10.0}
             rows = [{"day": DAY, "origin": "JFK", "hour": h} | calm for h in range(24)]
         return pa.Table.from_pylist(rows)
+
+
+class FolderReports:
+    """Each publication is a line in a file, so that a second one shows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def publish(self, *, tenant: str, name: str, text: str) -> str:
+        with (self._folder / "published").open("a") as published:
+            published.write(f"{tenant}/{name}\n")
+        (self._folder / f"{name}.md").write_text(text)
+        return f"{tenant}/{name}"
 
 
 @dataclass
@@ -103,6 +117,8 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
         memory=SqliteMemory(folder / "memory.db"),
+        corpus=FolderCorpus(folder / "corpus"),
+        reports=FolderReports(folder),
         http=HttpClient(5),
         shop_url=shop_url,
         agents=agents,

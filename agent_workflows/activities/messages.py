@@ -5,6 +5,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from bridge.contracts.agents import AgentStart, Frozen
+from bridge.contracts.catalog.research_roles import Notes
 from bridge.contracts.events import (
     AgentCompleted,
     AgentReplied,
@@ -17,6 +18,8 @@ from bridge.contracts.events import (
 
 FINAL: Final = "final_result"
 """The tool by which a model gives its output."""
+REQUEST: Final = "Request: "
+"""What stands before the request, as JSON, in the first prompt."""
 KEPT: Final = "kept_at"
 """A tool's result that is too large for history is ``{KEPT: …}`` there."""
 
@@ -110,6 +113,33 @@ class FactRecord(Frozen):
 class QualityLook(Frozen):
     tenant: str
     dataset: str
+
+
+class DocumentSearch(Frozen):
+    """Find documents that a tenant may read, by any of ``queries``, but for those in ``without``."""
+
+    tenant: str
+    queries: tuple[str, ...]
+    most: int
+    without: tuple[str, ...] = ()
+
+
+class Found(Frozen):
+    document: str
+    title: str
+
+
+class NotesCheck(Frozen):
+    tenant: str
+    document: str
+    notes: Notes
+
+
+class ReportRecord(Frozen):
+    """A report to be published once, for the run that wrote it."""
+
+    start: AgentStart
+    text: str
 
 
 class OrderStep(Frozen):

@@ -1,5 +1,6 @@
 """The ``Thinker`` port over pydantic-ai: what the agent is told, and what its model's answer means."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from agent_workflows.activities.messages import FINAL, Decision, ToolCall, ToolOutcome, Turn
+from agent_workflows.activities.messages import FINAL, REQUEST, Decision, ToolCall, ToolOutcome, Turn
 from agent_workflows.adapters.providers import Answer, Models
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.failures import describe
@@ -40,9 +41,9 @@ class ModelThinker:
 
 def _parts(turn: Turn) -> list[ModelRequestPart]:
     if turn.version == 0:
-        asked = "; ".join(f"{name} = {value}" for name, value in turn.start.input.items())
+        asked = json.dumps(turn.start.input, ensure_ascii=False)
         said = [_outcome_part(outcome) for outcome in turn.outcomes]
-        return [UserPromptPart(f"Tenant {turn.start.tenant}. Request: {asked}."), *said]
+        return [UserPromptPart(f"Tenant {turn.start.tenant}. {REQUEST}{asked}"), *said]
     return [_outcome_part(outcome) for outcome in turn.outcomes]
 
 

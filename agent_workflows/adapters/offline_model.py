@@ -1,15 +1,22 @@
 """The offline analyst behind the model interface. Says what it is in its name, so in every log and report."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import BaseModel
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
+from agent_workflows.activities.messages import FINAL, REQUEST
 from agent_workflows.agents.analyst import Figures, Rates, conclude, rates
+from agent_workflows.agents.research import READ_PAGE
+from agent_workflows.agents.research_desk import draft, notes, plan
 from agent_workflows.agents.support import RECALL, REMEMBER
 from agent_workflows.agents.support_desk import is_preference, reply
+from bridge.contracts.catalog.research_roles import Draft, Notes, Plan, PlanResearch, ReadDocument, WriteReport
+from bridge.contracts.catalog.support import Reply
 
 OFFLINE_MODEL: Final = "offline-analyst (rules, not a language model)"
 
@@ -31,19 +38,49 @@ def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(pace_seconds)
-        if any(tool.name == RECALL.name for tool in info.function_tools):
-            return _support(messages)
-        returned = list(_returned(messages))
-        match len([m for m in messages if isinstance(m, ModelResponse)]):
-            case 0:
-                return _calls(FIRST_LOOK, turn=1)
-            case 1:
-                return _calls(CLOSER_LOOK, turn=2)
+        match info.output_tools[0].parameters_json_schema.get("title"):
+            case Reply.__name__:
+                return _support(messages)
+            case Plan.__name__:
+                return _final(plan(PlanResearch.model_validate(_request(messages))))
+            case Notes.__name__:
+                return _read(messages)
+            case Draft.__name__:
+                return _final(draft(WriteReport.model_validate(_request(messages))))
             case _:
-                finding = conclude(_figures(returned)).model_dump(mode="json")
-                return ModelResponse(parts=[ToolCallPart("final_result", finding, tool_call_id="final")])
+                return _investigate(messages)
 
     return FunctionModel(answer, model_name=OFFLINE_MODEL)
+
+
+def _investigate(messages: Sequence[ModelMessage]) -> ModelResponse:
+    match len([m for m in messages if isinstance(m, ModelResponse)]):
+        case 0:
+            return _calls(FIRST_LOOK, turn=1)
+        case 1:
+            return _calls(CLOSER_LOOK, turn=2)
+        case _:
+            return _final(conclude(_figures(list(_returned(messages)))))
+
+
+def _read(messages: Sequence[ModelMessage]) -> ModelResponse:
+    """Page by page, then the notes."""
+    pages = [content for _, content in _returned(messages)]
+    offset = pages[-1]["next_offset"] if pages else 0
+    if offset is not None:
+        return _calls([(READ_PAGE.name, {"offset": offset})], turn=len(pages) + 1)
+    asked = ReadDocument.model_validate(_request(messages))
+    return _final(notes(asked.topic, "".join(page["text"] for page in pages)))
+
+
+def _request(messages: Sequence[ModelMessage]) -> dict[str, Any]:
+    """The run's request, as the first prompt tells it."""
+    request: dict[str, Any] = json.loads(_said(messages[0]).split(REQUEST, 1)[1])
+    return request
+
+
+def _final(output: BaseModel) -> ModelResponse:
+    return ModelResponse(parts=[ToolCallPart(FINAL, output.model_dump(mode="json"), tool_call_id="final")])
 
 
 def _support(messages: Sequence[ModelMessage]) -> ModelResponse:
@@ -56,7 +93,7 @@ def _support(messages: Sequence[ModelMessage]) -> ModelResponse:
         return _calls([(RECALL.name, {"about": said[:500]}), *keeps], turn=turn)
     found = dict(_returned(since))
     text = reply(said, found.get(RECALL.name, {}).get("memories", ()), remembered=REMEMBER.name in found)
-    return ModelResponse(parts=[ToolCallPart("final_result", {"text": text}, tool_call_id=f"final-{turn}")])
+    return ModelResponse(parts=[ToolCallPart(FINAL, {"text": text}, tool_call_id=f"final-{turn}")])
 
 
 def _said(message: ModelMessage) -> str:

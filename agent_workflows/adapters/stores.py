@@ -1,7 +1,9 @@
-"""The worker's stores: transcripts and completions in the platform database, snapshots from the lakehouse."""
+"""The worker's stores: the platform database, snapshots from the lakehouse, reports in S3."""
 
+import asyncio
 import threading
 from collections import OrderedDict
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -9,6 +11,8 @@ import pyarrow as pa
 from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Turn
 from bridge.adapters.database import Database, approvals, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
+from bridge.adapters.objects import Objects
+from bridge.contracts import names
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
 from bridge.contracts.failures import Unavailable
@@ -91,6 +95,17 @@ class SqlEffects:
 
     async def forget(self, key: str) -> None:
         await self._database.arun(runs.forget_effect, key)
+
+
+class S3Reports:
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def publish(self, *, tenant: str, name: str, text: str) -> str:
+        key = f"agents/{tenant}/{name}.md"
+        put = partial(self._objects.put, names.REPORTS_BUCKET, key, text.encode(), content_type="text/markdown")
+        await asyncio.to_thread(put)
+        return f"s3://{names.REPORTS_BUCKET}/{key}"
 
 
 class CachedSnapshots:

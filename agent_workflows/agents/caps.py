@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from agent_workflows.agents.definition import Caps
 from bridge.contracts.agents import Limits, Usage
+from bridge.contracts.failures import Code, Refused
 
 
 def lowered(caps: Caps, limits: Limits) -> Caps:
@@ -16,6 +17,23 @@ def lowered(caps: Caps, limits: Limits) -> Caps:
         wall_time=min(caps.wall_time, dt.timedelta(seconds=limits.seconds) if limits.seconds else caps.wall_time),
         cost_microdollars=min(caps.cost_microdollars, limits.cost_microdollars or caps.cost_microdollars),
     )
+
+
+def left(limits: Limits, usage: Usage) -> Limits:
+    """What a run's limits leave to an agent that it sends out; raises ``Refused(CAP_REACHED)`` where that is nothing.
+
+    Agents sent out together each get all of it, so together they may overshoot. Time is each run's own.
+    """
+    given = {
+        "turns": (limits.turns, usage.turns),
+        "tokens": (limits.tokens, usage.input_tokens + usage.output_tokens),
+        "cost_microdollars": (limits.cost_microdollars, usage.cost_microdollars),
+    }
+    for name, (limit, used) in given.items():
+        if limit is not None and used >= limit:
+            raise Refused(Code.CAP_REACHED, f"nothing is left of the limit of {limit} {name}; no agent is sent out")
+    remaining = {name: limit - used for name, (limit, used) in given.items() if limit is not None}
+    return limits.model_copy(update=remaining)
 
 
 def reached(caps: Caps, usage: Usage, took: dt.timedelta) -> str | None:

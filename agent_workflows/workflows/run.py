@@ -8,7 +8,6 @@ from typing import Final, NoReturn
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.messages import Decision
@@ -16,8 +15,8 @@ with workflow.unsafe.imports_passed_through():
     from bridge.contracts import names
     from bridge.contracts.agents import AgentMessage, AgentStart, Frozen, ModelUsage, Usage
     from bridge.contracts.approvals import RunStatus
+    from bridge.visibility import STATUS
 
-STATUS: Final = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
 _ATTRIBUTE: Final = "_agent_run"
 LONG_HISTORY: Final = 4096
 REMEMBERED: Final = 1000
@@ -86,6 +85,16 @@ class AgentRun:
             cost_microdollars=used.cost_microdollars + decision.cost_microdollars,
             models=by_model,
         )
+
+    def add(self, used: Usage) -> None:
+        """Add what an agent used that this one sent out, in all and by model."""
+        mine, models = self.usage, dict(self.usage.models)
+        for name, usage in used.models.items():
+            before = models.get(name, ModelUsage())
+            models[name] = ModelUsage(**{f: getattr(before, f) + getattr(usage, f) for f in ModelUsage.model_fields})
+        counted = ("turns", "model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_microdollars")
+        sums = {field: getattr(mine, field) + getattr(used, field) for field in counted}
+        self.usage = Usage(model=used.model or mine.model, models=models, **sums)
 
     def _show(self) -> None:
         """Set the search attribute by which runs are found."""

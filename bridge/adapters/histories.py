@@ -35,6 +35,12 @@ ENDS: Final = {
     "activity_task_failed_event_attributes": "failed",
     "activity_task_timed_out_event_attributes": "timed out",
     "activity_task_canceled_event_attributes": "cancelled",
+    "child_workflow_execution_completed_event_attributes": "done",
+    "child_workflow_execution_failed_event_attributes": "failed",
+    "child_workflow_execution_canceled_event_attributes": "cancelled",
+    "child_workflow_execution_terminated_event_attributes": "terminated",
+    "child_workflow_execution_timed_out_event_attributes": "timed out",
+    "start_child_workflow_execution_failed_event_attributes": "not started",
 }
 
 
@@ -59,7 +65,7 @@ async def fetch(client: Client, workflow_id: str) -> WorkflowHistory:
 
 
 async def timeline(history: WorkflowHistory) -> list[Moment]:
-    """What happened, in order: calls with their ends, messages, timers, the end."""
+    """What happened, in order: calls and agents sent out with their ends, messages, timers, the end."""
     moments: list[Moment] = []
     calls: dict[int, Moment] = {}
     for event in history.events:
@@ -75,6 +81,10 @@ async def timeline(history: WorkflowHistory) -> list[Moment]:
             started = event.activity_task_started_event_attributes
             calls[started.scheduled_event_id].attempt = started.attempt
             calls[started.scheduled_event_id].state = "running"
+        elif event.HasField("start_child_workflow_execution_initiated_event_attributes"):
+            child = event.start_child_workflow_execution_initiated_event_attributes
+            moment = calls[event.event_id] = Moment(at, f"agent {child.workflow_id}", state="sent out")
+            moments.append(moment)
         elif (ending := _ending(event)) is not None:
             call = calls[ending[1]]
             call.state, call.seconds = ending[0], (at - call.at).total_seconds()
@@ -86,7 +96,8 @@ async def timeline(history: WorkflowHistory) -> list[Moment]:
 def _ending(event: Any) -> tuple[str, int] | None:
     for name, state in ENDS.items():
         if event.HasField(name):
-            return state, getattr(event, name).scheduled_event_id
+            ended = getattr(event, name)
+            return state, ended.initiated_event_id if "child" in name else ended.scheduled_event_id
     return None
 
 

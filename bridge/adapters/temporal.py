@@ -20,9 +20,6 @@ from temporalio.client import (
 )
 from temporalio.common import (
     Priority,
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
@@ -45,12 +42,7 @@ from bridge.contracts.approvals import AnswerTaken, RunStatus
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 from bridge.contracts.tenants import Tenant
-
-TENANT = SearchAttributeKey.for_keyword(names.TENANT_ATTRIBUTE)
-AGENT = SearchAttributeKey.for_keyword(names.AGENT_ATTRIBUTE)
-STARTED_BY = SearchAttributeKey.for_keyword(names.STARTED_BY_ATTRIBUTE)
-DATASET = SearchAttributeKey.for_keyword(names.DATASET_ATTRIBUTE)
-STATUS = SearchAttributeKey.for_keyword(names.STATUS_ATTRIBUTE)
+from bridge.visibility import STARTED_BY, search_attributes, summary
 
 RPC_TIMEOUT = dt.timedelta(seconds=10)
 UPDATE_TIMEOUT = dt.timedelta(seconds=30)
@@ -321,21 +313,8 @@ def _start_options(start: AgentStart, spec: AgentSpec, tenant: Tenant | None) ->
         "search_attributes": search_attributes(start, spec),
         "memo": {"cause": start.cause},
         "priority": Priority(fairness_key=start.tenant, fairness_weight=tenant.weight if tenant else None),
-        "static_summary": f"{start.agent} for {start.tenant}",
+        "static_summary": summary(start),
     }
-
-
-def search_attributes(start: AgentStart, spec: AgentSpec) -> TypedSearchAttributes:
-    """By which a run is found: tenant, agent, who started it, its dataset, its status."""
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(TENANT, start.tenant),
-            SearchAttributePair(AGENT, start.agent),
-            SearchAttributePair(STARTED_BY, start.started_by),
-            SearchAttributePair(STATUS, names.WORKING),
-            *([SearchAttributePair(DATASET, spec.dataset)] if spec.dataset else []),
-        ]
-    )
 
 
 def _closed(start: AgentStart) -> Refused:

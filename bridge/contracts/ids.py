@@ -15,12 +15,21 @@ from bridge.contracts.failures import Code, Refused
 TenantId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+=@-]{0,199}$")]
+MAX_REQUEST_ID: Final = 200
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
 def workflow_id(tenant: str, agent: str, request_id: str) -> str:
     """``{tenant}/{agent}/{request_id}``: one request makes one agent run, however often it is sent."""
     return f"{tenant}/{agent}/{request_id}"
+
+
+def child_request_id(parent: str, name: str, run: str = "") -> str:
+    """Request id of an agent that another sent out, in that run or, without ``run``, in whichever run."""
+    whole = ".".join(part for part in (parent, name, run[-12:]) if part)
+    if len(whole) <= MAX_REQUEST_ID:
+        return whole
+    return f"{whole[: MAX_REQUEST_ID - 17]}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def split_workflow_id(workflow: str) -> tuple[str, str, str]:

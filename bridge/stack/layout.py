@@ -89,11 +89,14 @@ class Layout:
 
 
 def load(home: Path) -> Layout | None:
-    """The layout of a stack that was brought up here before, or None."""
+    """The layout of a stack that was brought up here before, or None.
+
+    Ports that it does not know, as a version before this one wrote it, are the preferred ones.
+    """
     try:
         values = json.loads((home / "stack.json").read_text(encoding="utf-8"))
-        return Layout(home=home, **values)
-    except (OSError, ValueError, TypeError):
+        return Layout(home=home, **values | {"ports": PREFERRED_PORTS | values["ports"]})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -1,6 +1,7 @@
 """Up, down, status: the stack as a person uses it. Says what it does while it does it."""
 
 import fcntl
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -153,6 +154,7 @@ def _declare(plan: Layout, say: Say) -> None:
     """Buckets, topics and tenants: what the servers must hold before anybody uses them."""
     s3 = S3Address(endpoint=plan.url("s3"), access_key="tandem", secret_key=plan.secrets["s3_secret"])
     Objects(s3.client()).ensure_buckets(names.BUCKETS)
+    shutil.copytree(REPOSITORY / "docs", plan.home / "corpus" / "shared", dirs_exist_ok=True)  # for research_report
     _declare_topics(KafkaAddress(plan.address("kafka")))
     outcome = Database(plan.database_url).run(ledger.apply_tenants, read_tenants(REPOSITORY / "infra" / "tenants.yaml"))
     say(f"{len(outcome)} tenants are declared, {sum(o == 'created' for o in outcome.values())} of them new.")

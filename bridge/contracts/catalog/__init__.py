@@ -9,12 +9,30 @@ from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.research_report import RESEARCH_REPORT
+from bridge.contracts.catalog.research_roles import PLAN_RESEARCH, READ_DOCUMENT, WRITE_REPORT
 from bridge.contracts.catalog.support import SUPPORT
 from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
+from bridge.contracts.catalog.weekly_report import WEEKLY_REPORT
 from bridge.contracts.failures import Code, Refused
 
 AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType(
-    {spec.name: spec for spec in (INVESTIGATE_DELAYS, CANARY, FULFIL_ORDER, WATCH_QUALITY, FOLLOW_UP, SUPPORT)}
+    {
+        spec.name: spec
+        for spec in (
+            INVESTIGATE_DELAYS,
+            CANARY,
+            FULFIL_ORDER,
+            WATCH_QUALITY,
+            FOLLOW_UP,
+            SUPPORT,
+            RESEARCH_REPORT,
+            PLAN_RESEARCH,
+            READ_DOCUMENT,
+            WRITE_REPORT,
+            WEEKLY_REPORT,
+        )
+    }
 )
 
 
