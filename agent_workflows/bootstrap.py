@@ -16,6 +16,7 @@ from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
 from agent_workflows.adapters.providers import Endpoint, Models, build_model
 from agent_workflows.adapters.stores import CachedSnapshots, S3Reports, SqlEffects, SqlRunLedger, SqlTranscripts
+from agent_workflows.adapters.toolboxes import TOOLBOXES
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.models import ModelSpec
 from agent_workflows.settings import WorkerSettings
@@ -56,6 +57,7 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         http=HttpClient(),
         shop_url=settings.shop_url,
         agents=DEFINITIONS,
+        toolboxes=TOOLBOXES,
     )
     return ports, database
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Found, Turn
 from agent_workflows.agents.definition import Agent
-from bridge.contracts.agents import SnapshotRef
+from bridge.contracts.agents import AgentStart, SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
 
 if TYPE_CHECKING:
@@ -17,6 +17,18 @@ class Thinker(Protocol):
 
     async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
         """The decision, and the messages this turn added to the transcript. ``turn.outcomes`` hold their figures."""
+        ...
+
+    async def reply(self, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+        """The model's whole answer to a loop that is not ours, and the messages of this turn."""
+        ...
+
+
+class Toolbox(Protocol):
+    """The tools of an agent whose loop is not ours."""
+
+    async def call(self, start: AgentStart, tool: str, arguments: Mapping[str, Any]) -> Any:
+        """What the tool returns, as JSON values; raises ``Refused(INVALID_REQUEST)`` for what its model should mend."""
         ...
 
 

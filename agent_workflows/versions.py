@@ -12,7 +12,20 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-PASSED_THROUGH: Final = ("pydantic", "pydantic_core", "annotated_types", "bridge.contracts", "structlog")
+PASSED_THROUGH: Final = (
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "bridge.contracts",
+    "structlog",
+    "pydantic_ai",  # for agents written with it: their loop runs in the workflow, their calls in activities
+    "pydantic_graph",
+    "anyio",
+    "sniffio",
+    "httpx",
+    "opentelemetry",
+    "genai_prices",
+)
 
 
 @dataclass(frozen=True, slots=True)

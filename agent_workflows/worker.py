@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from agent_workflows.activities.approve import Approve
+from agent_workflows.activities.borrowed import Borrowed
 from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
 from agent_workflows.activities.flight_tools import FlightTools
@@ -21,12 +22,25 @@ from agent_workflows.activities.think import Think
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.queues import Kind, queue_of
 from agent_workflows.interceptors import AgentInterceptor
-from agent_workflows.ports import Corpus, Effects, Http, Memory, Reports, RunLedger, Snapshots, Thinker, Transcripts
+from agent_workflows.ports import (
+    Corpus,
+    Effects,
+    Http,
+    Memory,
+    Reports,
+    RunLedger,
+    Snapshots,
+    Thinker,
+    Toolbox,
+    Transcripts,
+)
 from agent_workflows.versions import UNVERSIONED, Release, sandbox
 from agent_workflows.workflows.agent import AgentWorkflow
 from agent_workflows.workflows.canary import CanaryWorkflow
 from agent_workflows.workflows.follow_up import FollowUpWorkflow
 from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
+from agent_workflows.workflows.gate_notice import GateNoticeWorkflow
+from agent_workflows.workflows.gate_notice_plain import GateNoticePlainWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
 from agent_workflows.workflows.research_report import ResearchReportWorkflow
 from agent_workflows.workflows.support import SupportWorkflow
@@ -43,6 +57,8 @@ WORKFLOWS: Final[tuple[type, ...]] = (
     AgentWorkflow,
     ResearchReportWorkflow,
     WeeklyReportWorkflow,
+    GateNoticeWorkflow,
+    GateNoticePlainWorkflow,
 )
 
 
@@ -59,6 +75,7 @@ class Ports:
     http: Http
     shop_url: str
     agents: Mapping[str, Agent]
+    toolboxes: Mapping[str, Toolbox]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,8 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
     shop = Shop(ports.http, ports.effects, ports.shop_url)
     return [
         think.decide,
+        think.call_model,
+        Borrowed(ports.toolboxes).call_tool,
         tools.tenant_rates,
         tools.market_rates,
         tools.weather,

@@ -18,6 +18,7 @@ from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import offline_model
 from agent_workflows.adapters.providers import Endpoint, Models
 from agent_workflows.adapters.stores import SqlEffects, SqlRunLedger, SqlTranscripts
+from agent_workflows.adapters.toolboxes import TOOLBOXES
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.models import ModelSpec, only
@@ -122,6 +123,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
         http=HttpClient(5),
         shop_url=shop_url,
         agents=agents,
+        toolboxes=TOOLBOXES,
     )
     with ThreadPoolExecutor(8) as executor:
         async with AsyncExitStack() as serving:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from agent_workflows.agents.models import Purpose
 from bridge.contracts.agents import AgentStart, Frozen
 from bridge.contracts.catalog.research_roles import Notes
 from bridge.contracts.events import (
@@ -53,6 +54,9 @@ class Turn(Frozen):
 
     The answer before it was stored under ``parent``, which is another run's where the workflow continued as new or
     was reset; everything before that is in the transcript store.
+
+    A loop that is not ours says in ``added`` what it adds to the conversation, in ``parameters`` what else it asks
+    with, both as JSON, and in ``purpose`` what for.
     """
 
     start: AgentStart
@@ -60,12 +64,15 @@ class Turn(Frozen):
     version: int
     parent: str = ""
     outcomes: tuple[ToolOutcome, ...] = ()
+    added: str = ""
+    parameters: str = ""
+    purpose: Purpose = Purpose.REASON
 
 
 class Decision(Frozen):
     """What the model decided: calls to make, or the output. ``problems`` go back to it next turn.
 
-    ``run`` is what it was stored under.
+    ``run`` is what it was stored under. ``response`` is the whole answer as JSON, for a loop that is not ours.
     """
 
     calls: tuple[ToolCall, ...] = ()
@@ -77,6 +84,7 @@ class Decision(Frozen):
     output_tokens: int = 0
     cost_microdollars: int = 0
     run: str = ""
+    response: str = ""
 
 
 class ToolRequest(Frozen):
@@ -84,6 +92,20 @@ class ToolRequest(Frozen):
 
     start: AgentStart
     call: ToolCall
+
+
+class BorrowedCall(Frozen):
+    """A tool call of an agent whose loop is not ours: its result goes to that loop, so it travels in history."""
+
+    start: AgentStart
+    call: ToolCall
+
+
+class BorrowedResult(Frozen):
+    """What a borrowed tool returned, or a ``problem`` that its model should mend."""
+
+    value: Any = None
+    problem: str | None = None
 
 
 class CompletionRecord(Frozen):

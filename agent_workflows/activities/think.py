@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from temporalio import activity
 
@@ -10,6 +11,8 @@ from agent_workflows.agents.definition import Agent
 from agent_workflows.failures import as_temporal
 from agent_workflows.ports import RunLedger, Thinker, Transcripts
 from bridge.contracts.failures import Code, Owner, Refused
+
+CALL_MODEL: Final = "call_model"
 
 
 class Think:
@@ -33,6 +36,17 @@ class Think:
             asked = turn.model_copy(update={"outcomes": await self._with_figures(turn.outcomes)})
             answer, added = await self._thinker.decide(agent, asked, earlier)
             answer = answer.model_copy(update={"run": turn.run})
+            await self._transcripts.append(turn, added, answer)
+            return answer
+
+    @activity.defn(name=CALL_MODEL)
+    async def call_model(self, turn: Turn) -> Decision:
+        """One request of a loop that is not ours."""
+        with as_temporal():
+            if answered := await self._transcripts.find(turn.run, turn.version):
+                return Decision.model_validate_json(answered)
+            earlier = await self._transcripts.load(turn.parent, turn.version - 1) if turn.parent else []
+            answer, added = await self._thinker.reply(turn, earlier)
             await self._transcripts.append(turn, added, answer)
             return answer
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_ai.messages import (
+    ModelMessage,
     ModelMessagesTypeAdapter,
     ModelRequest,
     ModelRequestPart,
@@ -19,10 +20,13 @@ from pydantic_ai.tools import ToolDefinition
 from agent_workflows.activities.messages import FINAL, REQUEST, Decision, ToolCall, ToolOutcome, Turn
 from agent_workflows.adapters.providers import Answer, Models
 from agent_workflows.agents.definition import Agent
-from bridge.contracts.failures import describe
+from bridge.contracts.failures import Code, Refused, describe
 
 MOST_OUTPUT_BYTES: Final = 64 * 1024
 """The output travels in history and in the completion; what is larger belongs in the store, behind a reference."""
+
+
+PARAMETERS: Final = TypeAdapter(ModelRequestParameters)
 
 
 class ModelThinker:
@@ -37,6 +41,29 @@ class ModelThinker:
         )
         added = ModelMessagesTypeAdapter.dump_json([question, answer.response])
         return _decision(answer, agent), added
+
+    async def reply(self, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+        past = [message for part in transcript for message in ModelMessagesTypeAdapter.validate_json(part)]
+        asked, parameters = _asked(turn)
+        answer = await self._models.ask(turn.purpose, [*past, *asked], parameters, key=f"{turn.run}/{turn.version}")
+        calls = [part for part in answer.response.parts if isinstance(part, ToolCallPart)]
+        decision = Decision(
+            calls=tuple(ToolCall(id=part.tool_call_id, tool=part.tool_name) for part in calls),
+            model=answer.model,
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cost_microdollars=answer.cost_microdollars,
+            run=turn.run,
+            response=ModelMessagesTypeAdapter.dump_json([answer.response]).decode(),
+        )
+        return decision, ModelMessagesTypeAdapter.dump_json([*asked, answer.response])
+
+
+def _asked(turn: Turn) -> tuple[list[ModelMessage], ModelRequestParameters]:
+    try:
+        return ModelMessagesTypeAdapter.validate_json(turn.added), PARAMETERS.validate_json(turn.parameters)
+    except ValidationError as error:
+        raise Refused(Code.INVALID_REQUEST, f"what the agent asks its model cannot be read: {error}") from error
 
 
 def _parts(turn: Turn) -> list[ModelRequestPart]:

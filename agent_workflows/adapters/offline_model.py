@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart, ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from agent_workflows.activities.messages import FINAL, REQUEST
@@ -15,6 +23,7 @@ from agent_workflows.agents.research import READ_PAGE
 from agent_workflows.agents.research_desk import draft, notes, plan
 from agent_workflows.agents.support import RECALL, REMEMBER
 from agent_workflows.agents.support_desk import is_preference, reply
+from bridge.contracts.catalog.gate_notice import GateNotice
 from bridge.contracts.catalog.research_roles import Draft, Notes, Plan, PlanResearch, ReadDocument, WriteReport
 from bridge.contracts.catalog.support import Reply
 
@@ -38,6 +47,8 @@ def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(pace_seconds)
+        if any(tool.name == "post_notice" for tool in info.function_tools):
+            return _notice(messages, info)
         match info.output_tools[0].parameters_json_schema.get("title"):
             case Reply.__name__:
                 return _support(messages)
@@ -61,6 +72,24 @@ def _investigate(messages: Sequence[ModelMessage]) -> ModelResponse:
             return _calls(CLOSER_LOOK, turn=2)
         case _:
             return _final(conclude(_figures(list(_returned(messages)))))
+
+
+def _notice(messages: Sequence[ModelMessage], info: AgentInfo) -> ModelResponse:
+    """Look up, post, conclude; for whoever's loop it is."""
+    airport = next(p.content for m in messages for p in m.parts if isinstance(p, UserPromptPart))[-3:]
+    turn = sum(1 for message in messages if isinstance(message, ModelResponse)) + 1
+    text = f"Flights from {airport} may be late. (Written by rules, not by a language model.)"
+    match turn:
+        case 1:
+            return _calls([("usual_delay", {"airport": airport})], turn=turn)
+        case 2:
+            return _calls([("post_notice", {"text": text})], turn=turn)
+        case _ if info.output_tools:
+            last = messages[-1].parts[-1]
+            posted = isinstance(last, ToolReturnPart) and str(last.content).startswith("posted")
+            return _final(GateNotice(airport=str(airport), text=text, posted=posted))
+        case _:
+            return ModelResponse(parts=[TextPart(text)])
 
 
 def _read(messages: Sequence[ModelMessage]) -> ModelResponse:

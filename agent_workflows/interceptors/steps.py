@@ -14,8 +14,9 @@ from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterc
 
 from agent_workflows.activities.approve import RECORD_APPROVAL
 from agent_workflows.activities.complete import RECORD_COMPLETION
-from agent_workflows.activities.messages import KEPT, CompletionRecord, Kept, ToolRequest, Turn
+from agent_workflows.activities.messages import KEPT, BorrowedCall, CompletionRecord, Kept, ToolRequest, Turn
 from agent_workflows.activities.standing import TELL
+from agent_workflows.activities.think import CALL_MODEL
 from agent_workflows.ports import RunLedger
 from bridge.contracts import ids
 from bridge.contracts.agents import AgentStart
@@ -26,6 +27,7 @@ MOST_INLINE_BYTES: Final = 1024
 """A tool's result up to this size travels in history; a larger one stays in the platform database."""
 NOT_KEPT: Final = frozenset({RECORD_COMPLETION, RECORD_APPROVAL, TELL})
 """Written to the platform database anyway, and safe to repeat."""
+MODEL_CALLS: Final = frozenset({"decide", CALL_MODEL})
 ALERTED: Final = frozenset({Code.MODEL_REFUSED.value, Code.HTTP_REFUSED.value})
 """An endpoint that refuses us: nobody but a person can mend that."""
 
@@ -90,7 +92,7 @@ class Steps(ActivityInboundInterceptor):
             run=run,
             step=step,
             tenant=_tenant(info),
-            kind="model" if info.activity_type == "decide" else "tool",
+            kind="model" if info.activity_type in MODEL_CALLS else "tool",
             result=as_json,
             milliseconds=int((time.monotonic() - began) * 1000),
         )
@@ -137,7 +139,7 @@ def _tenant(info: activity.Info) -> str:
 def _cause(arguments: Sequence[Any]) -> str:
     """What led to the run, from whichever message of ours the activity was given."""
     for argument in arguments:
-        if isinstance(argument, Turn | ToolRequest):
+        if isinstance(argument, Turn | ToolRequest | BorrowedCall):
             return argument.start.cause
         if isinstance(argument, CompletionRecord | AgentStart):
             return argument.cause

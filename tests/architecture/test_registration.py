@@ -13,11 +13,14 @@ from bridge.contracts.catalog import AGENTS
 from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
+from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
 from bridge.contracts.catalog.research_report import RESEARCH_REPORT
 from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
 from bridge.contracts.catalog.weekly_report import WEEKLY_REPORT
 
 PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY, RESEARCH_REPORT, WEEKLY_REPORT)
+BORROWED = (GATE_NOTICE, GATE_NOTICE_PLAIN)
+"""Written elsewhere: they bring instructions and tools of their own."""
 """Plain workflows: they ask no model, so they have no instructions and tools."""
 
 
@@ -25,7 +28,7 @@ def _ports() -> Ports:
     nothing = None
     return Ports(  # type: ignore[arg-type]
         thinker=nothing, transcripts=nothing, snapshots=nothing, ledger=nothing, effects=nothing, memory=nothing,
-        corpus=nothing, reports=nothing, http=nothing, shop_url="", agents=DEFINITIONS,
+        corpus=nothing, reports=nothing, http=nothing, shop_url="", agents=DEFINITIONS, toolboxes={},
     )  # fmt: skip
 
 
@@ -37,7 +40,7 @@ def test_every_contracted_agent_has_its_workflow_and_definition() -> None:
     served = {workflow._Definition.must_from_class(cls).name for cls in WORKFLOWS}
 
     assert {spec.workflow for spec in AGENTS.values()} <= served
-    assert set(AGENTS) - {spec.name for spec in PLAIN} == set(DEFINITIONS)
+    assert set(AGENTS) - {spec.name for spec in (*PLAIN, *BORROWED)} == set(DEFINITIONS)
     assert all(definition.spec is AGENTS[name] for name, definition in DEFINITIONS.items())
 
 

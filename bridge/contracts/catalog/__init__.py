@@ -8,6 +8,7 @@ from bridge.contracts.agents import AgentSpec
 from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
+from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
 from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.catalog.research_report import RESEARCH_REPORT
 from bridge.contracts.catalog.research_roles import PLAN_RESEARCH, READ_DOCUMENT, WRITE_REPORT
@@ -31,6 +32,8 @@ AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType(
             READ_DOCUMENT,
             WRITE_REPORT,
             WEEKLY_REPORT,
+            GATE_NOTICE,
+            GATE_NOTICE_PLAIN,
         )
     }
 )
