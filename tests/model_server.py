@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on loopback that answers from a script and misbehaves on request."""
+"""An OpenAI-compatible or Anthropic endpoint on loopback that answers from a script and misbehaves on request."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
@@ -42,6 +42,17 @@ def says(*calls: tuple[str, Any], tokens: tuple[int, int] = (10, 5), model: str 
     )  # fmt: skip
 
 
+def says_as_anthropic(*calls: tuple[str, Any]) -> Reply:
+    """The same in Anthropic's format."""
+    content = [{"type": "tool_use", "id": f"call-{uuid.uuid4().hex[:8]}", "name": n, "input": a} for n, a in calls]
+    return Reply(
+        body={
+            "id": "x", "type": "message", "role": "assistant", "model": "scripted", "content": content,
+            "stop_reason": "tool_use", "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 5},
+        }
+    )  # fmt: skip
+
+
 def turns(request: dict[str, Any]) -> int:
     """How often the model has answered in this conversation."""
     return sum(1 for message in request["messages"] if message["role"] == "assistant")
@@ -62,8 +73,11 @@ class ModelServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def endpoint(self, *, price: Price | None = None, seconds: float = 30) -> Endpoint:
-        spec = ModelSpec(provider="openai", model="scripted", base_url=self.url)
+    def endpoint(
+        self, *, price: Price | None = None, seconds: float = 30, provider: Literal["openai", "anthropic"] = "openai"
+    ) -> Endpoint:
+        url = self.url if provider == "openai" else self.url.removesuffix("/v1")
+        spec = ModelSpec(provider=provider, model="scripted", base_url=url)
         return Endpoint(build_model(spec, SecretStr("k")), price=price, seconds=seconds)
 
 

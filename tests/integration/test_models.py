@@ -20,7 +20,7 @@ from bridge.adapters.database import ledger
 from bridge.adapters.temporal import TemporalAgents
 from bridge.contracts.events import AgentCompleted, Outcome
 from tests.agents import agent_runtime, thinker_of
-from tests.model_server import ModelServer, Reply, says, script, serving
+from tests.model_server import ModelServer, Reply, says, says_as_anthropic, script, serving
 from tests.samples import start
 
 pytestmark = pytest.mark.integration
@@ -65,6 +65,35 @@ async def test_an_openai_compatible_endpoint_runs_the_same_agent(
     first, second = server.asked
     assert {tool["function"]["name"] for tool in first["tools"]} >= {"tenant_rates", "final_result"}
     assert [m["role"] for m in second["messages"]][-2:] == ["tool", "tool"]
+
+
+async def test_an_anthropic_endpoint_runs_the_same_agent(stack: Any, servers: ExitStack, tmp_path: Path) -> None:
+    concludes = says_as_anthropic(("final_result", FINDING))
+    stumbles = [Reply(429, headers={"Retry-After": "1"}), Reply(529), Reply(200, concludes.body, cut=True)]
+    server = _server(servers, says_as_anthropic(("tenant_rates", {"by": "day"}), ("weather", {})), *stumbles, concludes)
+
+    completed, _ = await _investigated(
+        stack, tmp_path, thinker_of(server.endpoint(provider="anthropic")), skipping=True
+    )
+
+    assert (completed.outcome, completed.output["summary"]) == (Outcome.COMPLETED, "an ordinary day")
+    assert (completed.usage.model, completed.usage.input_tokens, completed.usage.tool_calls) == ("scripted", 20, 2)
+    assert {tool["name"] for tool in server.asked[0]["tools"]} >= {"tenant_rates", "final_result"}
+    assert [part["type"] for part in server.asked[1]["messages"][-1]["content"]] == ["tool_result", "tool_result"]
+    first, *again = server.keys
+    assert len(set(again)) == 1 != len({first, *again})
+
+
+async def test_an_anthropic_endpoint_that_refuses_us_ends_the_run_at_once(
+    stack: Any, servers: ExitStack, tmp_path: Path
+) -> None:
+    server = _server(servers, Reply(401, {"type": "error", "error": {"type": "authentication_error", "message": "no"}}))
+
+    completed, told = await _investigated(stack, tmp_path, thinker_of(server.endpoint(provider="anthropic")))
+
+    assert (completed.outcome, completed.code) == (Outcome.FAILED, "model_refused")
+    assert len(server.asked) == 1
+    assert "tandem.agent.alert.v1" in [event.type for event in told]
 
 
 async def test_wrong_calls_go_back_to_the_model_and_never_into_a_tool(
