@@ -15,7 +15,7 @@ from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
 from agent_workflows.adapters.providers import Endpoint, Models, build_model
-from agent_workflows.adapters.stores import CachedSnapshots, S3Reports, SqlEffects, SqlRunLedger, SqlTranscripts
+from agent_workflows.adapters.stores import CachedSnapshots, S3Files, SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.adapters.toolboxes import TOOLBOXES
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.models import ModelSpec
@@ -53,7 +53,7 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         effects=SqlEffects(database),
         memory=SqliteMemory(settings.memory_file),
         corpus=FolderCorpus(settings.corpus),
-        reports=S3Reports(Objects(s3.client())),
+        files=S3Files(Objects(s3.client())),
         http=HttpClient(),
         shop_url=settings.shop_url,
         agents=DEFINITIONS,

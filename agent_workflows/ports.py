@@ -114,9 +114,15 @@ class Corpus(Protocol):
         ...
 
 
-class Reports(Protocol):
-    async def publish(self, *, tenant: str, name: str, text: str) -> str:
-        """Store a report under its name and return where it is; the same name again replaces it."""
+class Files(Protocol):
+    """Objects in buckets."""
+
+    async def get(self, bucket: str, key: str) -> bytes:
+        """Raises ``Refused(RAW_FILE_MISSING)`` for what is not there, else ``Unavailable``."""
+        ...
+
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> str:
+        """Store an object and return where it is; the same key again replaces it."""
         ...
 
 

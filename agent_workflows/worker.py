@@ -13,6 +13,7 @@ from agent_workflows.activities.approve import Approve
 from agent_workflows.activities.borrowed import Borrowed
 from agent_workflows.activities.canary import Canary
 from agent_workflows.activities.complete import Complete
+from agent_workflows.activities.documents import Documents
 from agent_workflows.activities.flight_tools import FlightTools
 from agent_workflows.activities.memory_tools import MemoryTools
 from agent_workflows.activities.research import Research
@@ -25,9 +26,9 @@ from agent_workflows.interceptors import AgentInterceptor
 from agent_workflows.ports import (
     Corpus,
     Effects,
+    Files,
     Http,
     Memory,
-    Reports,
     RunLedger,
     Snapshots,
     Thinker,
@@ -42,6 +43,7 @@ from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
 from agent_workflows.workflows.gate_notice import GateNoticeWorkflow
 from agent_workflows.workflows.gate_notice_plain import GateNoticePlainWorkflow
 from agent_workflows.workflows.investigate_delays import InvestigateDelaysWorkflow
+from agent_workflows.workflows.process_document import ProcessDocumentWorkflow
 from agent_workflows.workflows.research_report import ResearchReportWorkflow
 from agent_workflows.workflows.support import SupportWorkflow
 from agent_workflows.workflows.watch_quality import WatchQualityWorkflow
@@ -59,6 +61,7 @@ WORKFLOWS: Final[tuple[type, ...]] = (
     WeeklyReportWorkflow,
     GateNoticeWorkflow,
     GateNoticePlainWorkflow,
+    ProcessDocumentWorkflow,
 )
 
 
@@ -71,7 +74,7 @@ class Ports:
     effects: Effects
     memory: Memory
     corpus: Corpus
-    reports: Reports
+    files: Files
     http: Http
     shop_url: str
     agents: Mapping[str, Agent]
@@ -93,7 +96,8 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
     complete = Complete(ports.ledger)
     approve = Approve(ports.ledger)
     memory = MemoryTools(ports.memory)
-    research = Research(ports.corpus, ports.reports, ports.effects)
+    research = Research(ports.corpus, ports.files, ports.effects)
+    documents = Documents(ports.files)
     standing = Standing(ports.ledger)
     shop = Shop(ports.http, ports.effects, ports.shop_url)
     return [
@@ -113,6 +117,9 @@ def activities(ports: Ports) -> list[Callable[..., Any]]:
         research.read_page,
         research.check_notes,
         research.publish_report,
+        documents.extract_document,
+        documents.read_text,
+        documents.store_summary,
         standing.look_at_quality,
         standing.tell,
         shop.validate_order,

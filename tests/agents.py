@@ -30,6 +30,7 @@ from bridge.adapters.temporal import TemporalAddress, TemporalAgents, connect
 from bridge.contracts.agents import AgentSpec, AgentStart, SnapshotRef
 from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
 from bridge.contracts.events import AgentCompleted
+from bridge.contracts.failures import Code, Refused
 
 DAY = "2013-04-16"
 PATIENCE_SECONDS = 60
@@ -54,17 +55,25 @@ class SmallSnapshots:
         return pa.Table.from_pylist(rows)
 
 
-class FolderReports:
-    """Each publication is a line in a file, so that a second one shows."""
+class FolderFiles:
+    """Buckets are folders; each object that is put is a line in ``put``, so that a second time shows."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def publish(self, *, tenant: str, name: str, text: str) -> str:
-        with (self._folder / "published").open("a") as published:
-            published.write(f"{tenant}/{name}\n")
-        (self._folder / f"{name}.md").write_text(text)
-        return f"{tenant}/{name}"
+    async def get(self, bucket: str, key: str) -> bytes:
+        file = self._folder / bucket / key
+        if not file.is_file():
+            raise Refused(Code.RAW_FILE_MISSING, f"no object {bucket}/{key}")
+        return file.read_bytes()
+
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> str:
+        file = self._folder / bucket / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body)
+        with (self._folder / "put").open("a") as puts:
+            puts.write(f"{key} {content_type}\n")
+        return f"s3://{bucket}/{key}"
 
 
 @dataclass
@@ -119,7 +128,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
         effects=SqlEffects(database),
         memory=SqliteMemory(folder / "memory.db"),
         corpus=FolderCorpus(folder / "corpus"),
-        reports=FolderReports(folder),
+        files=FolderFiles(folder),
         http=HttpClient(5),
         shop_url=shop_url,
         agents=agents,

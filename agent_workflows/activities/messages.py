@@ -164,6 +164,14 @@ class ReportRecord(Frozen):
     text: str
 
 
+class DocumentStep(Frozen):
+    """A document of a tenant, and its summary where there is one."""
+
+    tenant: str
+    name: str
+    summary: dict[str, Any] = Field(default_factory=dict)
+
+
 class OrderStep(Frozen):
     """A step of an order. ``attempt`` counts the times that a person asked for it again."""
 

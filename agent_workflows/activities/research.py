@@ -8,7 +8,8 @@ from agent_workflows.activities.messages import DocumentSearch, Found, NotesChec
 from agent_workflows.agents.research import PAGE, READ_PAGE, ReadPage, problem_of_notes
 from agent_workflows.effects import Effect, IfUnknown, make_once
 from agent_workflows.failures import as_temporal
-from agent_workflows.ports import Corpus, Effects, Reports
+from agent_workflows.ports import Corpus, Effects, Files
+from bridge.contracts import names
 
 SEARCH_DOCUMENTS: Final = "search_documents"
 CHECK_NOTES: Final = "check_notes"
@@ -18,9 +19,9 @@ REPEATS: Final = IfUnknown(repeats=True)
 
 
 class Research:
-    def __init__(self, corpus: Corpus, reports: Reports, effects: Effects) -> None:
+    def __init__(self, corpus: Corpus, files: Files, effects: Effects) -> None:
         self._corpus = corpus
-        self._reports = reports
+        self._files = files
         self._effects = effects
 
     @activity.defn(name=SEARCH_DOCUMENTS)
@@ -58,7 +59,8 @@ class Research:
         start = record.start
 
         async def publish() -> dict[str, Any]:
-            where = await self._reports.publish(tenant=start.tenant, name=start.request_id, text=record.text)
+            key = f"agents/{start.tenant}/{start.request_id}.md"
+            where = await self._files.put(names.REPORTS_BUCKET, key, record.text.encode(), "text/markdown")
             return {"report": where}
 
         with as_temporal():

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -19,11 +20,13 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from agent_workflows.activities.messages import FINAL, REQUEST
 from agent_workflows.agents.analyst import Figures, Rates, conclude, rates
+from agent_workflows.agents.documents import READ_TEXT
 from agent_workflows.agents.research import READ_PAGE
-from agent_workflows.agents.research_desk import draft, notes, plan
+from agent_workflows.agents.research_desk import draft, first_sentences, notes, plan
 from agent_workflows.agents.support import RECALL, REMEMBER
 from agent_workflows.agents.support_desk import is_preference, reply
 from bridge.contracts.catalog.gate_notice import GateNotice
+from bridge.contracts.catalog.process_document import Summary
 from bridge.contracts.catalog.research_roles import Draft, Notes, Plan, PlanResearch, ReadDocument, WriteReport
 from bridge.contracts.catalog.support import Reply
 
@@ -49,17 +52,8 @@ def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
         await asyncio.sleep(pace_seconds)
         if any(tool.name == "post_notice" for tool in info.function_tools):
             return _notice(messages, info)
-        match info.output_tools[0].parameters_json_schema.get("title"):
-            case Reply.__name__:
-                return _support(messages)
-            case Plan.__name__:
-                return _final(plan(PlanResearch.model_validate(_request(messages))))
-            case Notes.__name__:
-                return _read(messages)
-            case Draft.__name__:
-                return _final(draft(WriteReport.model_validate(_request(messages))))
-            case _:
-                return _investigate(messages)
+        asked_for = info.output_tools[0].parameters_json_schema.get("title")
+        return PARTS.get(str(asked_for), _investigate)(messages)
 
     return FunctionModel(answer, model_name=OFFLINE_MODEL)
 
@@ -94,12 +88,26 @@ def _notice(messages: Sequence[ModelMessage], info: AgentInfo) -> ModelResponse:
 
 def _read(messages: Sequence[ModelMessage]) -> ModelResponse:
     """Page by page, then the notes."""
-    pages = [content for _, content in _returned(messages)]
-    offset = pages[-1]["next_offset"] if pages else 0
-    if offset is not None:
-        return _calls([(READ_PAGE.name, {"offset": offset})], turn=len(pages) + 1)
+    if (offset := _next_page(messages)) is not None:
+        return _calls([(READ_PAGE.name, {"offset": offset})], turn=offset + 1)
     asked = ReadDocument.model_validate(_request(messages))
-    return _final(notes(asked.topic, "".join(page["text"] for page in pages)))
+    return _final(notes(asked.topic, _text(messages)))
+
+
+def _summarise(messages: Sequence[ModelMessage]) -> ModelResponse:
+    """Page by page, then its first sentences."""
+    if (offset := _next_page(messages)) is not None:
+        return _calls([(READ_TEXT.name, {"offset": offset})], turn=offset + 1)
+    return _final(first_sentences(_text(messages)))
+
+
+def _next_page(messages: Sequence[ModelMessage]) -> int | None:
+    pages = [content for _, content in _returned(messages)]
+    return pages[-1]["next_offset"] if pages else 0
+
+
+def _text(messages: Sequence[ModelMessage]) -> str:
+    return "".join(content["text"] for _, content in _returned(messages))
 
 
 def _request(messages: Sequence[ModelMessage]) -> dict[str, Any]:
@@ -171,3 +179,15 @@ def _figures(returned: Sequence[tuple[str, dict[str, Any]]]) -> Figures:
         ),
         airports={airport: (counted, others.get(airport, none)) for airport, counted in own.items()},
     )
+
+
+PARTS: Final[Mapping[str, Callable[[Sequence[ModelMessage]], ModelResponse]]] = MappingProxyType(
+    {
+        Reply.__name__: _support,
+        Notes.__name__: _read,
+        Summary.__name__: _summarise,
+        Plan.__name__: lambda told: _final(plan(PlanResearch.model_validate(_request(told)))),
+        Draft.__name__: lambda told: _final(draft(WriteReport.model_validate(_request(told)))),
+    }
+)
+"""What is played, by what is asked for."""

@@ -12,7 +12,6 @@ from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRe
 from bridge.adapters.database import Database, approvals, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.adapters.objects import Objects
-from bridge.contracts import names
 from bridge.contracts.agents import SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
 from bridge.contracts.failures import Unavailable
@@ -97,15 +96,16 @@ class SqlEffects:
         await self._database.arun(runs.forget_effect, key)
 
 
-class S3Reports:
+class S3Files:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    async def publish(self, *, tenant: str, name: str, text: str) -> str:
-        key = f"agents/{tenant}/{name}.md"
-        put = partial(self._objects.put, names.REPORTS_BUCKET, key, text.encode(), content_type="text/markdown")
-        await asyncio.to_thread(put)
-        return f"s3://{names.REPORTS_BUCKET}/{key}"
+    async def get(self, bucket: str, key: str) -> bytes:
+        return await asyncio.to_thread(self._objects.get, bucket, key)
+
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> str:
+        await asyncio.to_thread(partial(self._objects.put, bucket, key, body, content_type=content_type))
+        return f"s3://{bucket}/{key}"
 
 
 class CachedSnapshots:

@@ -1,4 +1,4 @@
-"""The offline research desk: rules that play the models' parts in ``research_report``. Not a language model. Pure.
+"""The offline research desk: rules that play the models' parts in reports and summaries. Not a language model. Pure.
 
 It searches for the topic's own words, quotes the sentences that hold most of them, and puts the quotes together.
 """
@@ -6,6 +6,7 @@ It searches for the topic's own words, quotes the sentences that hold most of th
 import re
 from typing import Final
 
+from bridge.contracts.catalog.process_document import Summary
 from bridge.contracts.catalog.research_roles import Draft, Notes, Plan, PlanResearch, WriteReport
 
 LITTLE_WORDS: Final = frozenset(
@@ -29,6 +30,12 @@ def notes(topic: str, text: str) -> Notes:
     if not found:
         return Notes(summary="Nothing on the topic was found.", quotes=((sentences or [text[:500].strip() or "-"])[0],))
     return Notes(summary=re.sub(r"\s+", " ", " ".join(found))[:1500], quotes=tuple(found))
+
+
+def first_sentences(text: str) -> Summary:
+    """What a summary is here: how the text begins."""
+    sentences = [re.sub(r"\s+", " ", s).strip()[:500] for s in re.split(r"(?<=[.!?])\s+|\n+", text) if s.strip()]
+    return Summary(summary=" ".join(sentences[:QUOTES])[:2000], points=tuple(sentences[:QUOTES]))
 
 
 def draft(wanted: WriteReport) -> Draft:

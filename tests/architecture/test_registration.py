@@ -14,11 +14,12 @@ from bridge.contracts.catalog.canary import CANARY
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
+from bridge.contracts.catalog.process_document import PROCESS_DOCUMENT
 from bridge.contracts.catalog.research_report import RESEARCH_REPORT
 from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
 from bridge.contracts.catalog.weekly_report import WEEKLY_REPORT
 
-PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY, RESEARCH_REPORT, WEEKLY_REPORT)
+PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY, RESEARCH_REPORT, WEEKLY_REPORT, PROCESS_DOCUMENT)
 BORROWED = (GATE_NOTICE, GATE_NOTICE_PLAIN)
 """Written elsewhere: they bring instructions and tools of their own."""
 """Plain workflows: they ask no model, so they have no instructions and tools."""
@@ -28,7 +29,7 @@ def _ports() -> Ports:
     nothing = None
     return Ports(  # type: ignore[arg-type]
         thinker=nothing, transcripts=nothing, snapshots=nothing, ledger=nothing, effects=nothing, memory=nothing,
-        corpus=nothing, reports=nothing, http=nothing, shop_url="", agents=DEFINITIONS, toolboxes={},
+        corpus=nothing, files=nothing, http=nothing, shop_url="", agents=DEFINITIONS, toolboxes={},
     )  # fmt: skip
 
 

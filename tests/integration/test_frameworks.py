@@ -1,6 +1,7 @@
 """Agents that know nothing of this runtime, run by it: pydantic-ai and plain Python, with caps and approvals."""
 
 import asyncio
+import json
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -8,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from agent_workflows.adapters.hooks import HookTool
 from agent_workflows.adapters.toolboxes import FunctionToolbox, PydanticToolbox
 from agent_workflows.agents import gate_notice, gate_notice_plain
+from agent_workflows.agents.definition import Tool
 from bridge.adapters.database import Database, approvals
 from bridge.adapters.temporal import TemporalAgents, connect
+from bridge.contracts import names
 from bridge.contracts.agents import AgentMessage, AgentSpec, AgentStart, Limits
 from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
 from bridge.contracts.events import AgentCompleted, Outcome
 from bridge.contracts.failures import Refused
+from tests import walk
 from tests.agents import Runtime, agent_runtime, thinker_of
 from tests.model_server import ModelServer, Reply, says, serving, turns
 from tests.samples import start
@@ -195,3 +201,58 @@ async def test_a_tool_gets_its_tenant_from_the_run_and_refuses_what_it_cannot_be
         with pytest.raises(Refused) as refused:
             await toolbox.call(run, tool, arguments)
         assert refused.value.code.value == "invalid_request"
+
+
+READ_FILE = HookTool(
+    hook="airflow.providers.amazon.aws.hooks.s3.S3Hook",
+    parameter="aws_conn_id",
+    connection="files",
+    method="read_key",
+    arguments=("key",),
+    fixed={"bucket_name": names.RAW_BUCKET},
+)
+
+
+class ReadFile(BaseModel):
+    key: str
+
+
+async def test_an_airflow_hook_is_a_tool_with_the_tenants_own_connection(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = stack.plan.secrets["s3_secret"]
+    connection = {
+        "conn_type": "aws", "login": "tandem", "password": secret, "extra": {"endpoint_url": stack.plan.url("s3")}
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_AA__FILES", json.dumps(connection))
+    stack.objects.put(names.RAW_BUCKET, "hooks/note.txt", b"Two tugs broke.", content_type="text/plain")
+    tool = Tool("read_file", "Read a file.", ReadFile)
+    agent = replace(walk.AGENT, tools=(*walk.AGENT.tools, tool))
+
+    def answer(request: dict[str, Any]) -> Reply:
+        if not turns(request):
+            return says(("read_file", {"key": "hooks/note.txt"}))
+        return says(("final_result", {"steps": 1}))
+
+    with serving(answer) as model:
+        async with agent_runtime(
+            stack.temporal, tmp_path, thinker=thinker_of(model.endpoint()), agents={agent.name: agent},
+            more_workflows=[walk.WalkWorkflow], more_activities=[READ_FILE.as_activity(tool.name)],
+        ) as runtime:  # fmt: skip
+            ended = []
+            for tenant in ("AA", "UA"):
+                run = start(uuid.uuid4().hex, agent="walk", input={"steps": 1}, snapshots=(), tenant=tenant)
+                await runtime.agents.start(run, walk.spec(runtime.spec.queue))
+                ended.append(await _ended(runtime.agents, run))
+
+    assert "Two tugs broke." in _told(model.asked[1])
+    assert (ended[0].outcome, ended[0].usage.tool_calls) == (Outcome.COMPLETED, 1)
+    assert (ended[1].outcome, ended[1].code) == (Outcome.FAILED, "bad_connection")
+    assert "no connection 'ua__files'" in ended[1].reason
+
+
+def test_a_hook_gets_no_arguments_but_its_own() -> None:
+    with pytest.raises(Refused, match="read_key takes no bucket_name"):
+        READ_FILE("AA", key="x", bucket_name="another")
+    with pytest.raises(Refused, match="install its provider"):
+        replace(READ_FILE, hook="airflow.providers.nowhere.Hook")("AA", key="x")

@@ -109,8 +109,9 @@ def _reporting(runtime: Runtime, **request: Any) -> Reporting:
 
 
 def _published(folder: Path) -> list[str]:
-    file = folder / "published"
-    return file.read_text().splitlines() if file.exists() else []
+    """The reports, each as often as it was stored."""
+    file = folder / "put"
+    return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
 
 
 async def test_a_report_is_read_from_own_and_shared_documents_revised_and_published_once(
@@ -133,8 +134,8 @@ async def test_a_report_is_read_from_own_and_shared_documents_revised_and_publis
     output = completed.output
     assert (output["title"], output["verdict"], output["revisions"]) == ("Why we were late", "approved", 1)
     assert sorted(output["documents"]) == ["AA/own.md", "shared/crews.md", "shared/fog.md"]
-    assert _published(tmp_path) == [f"AA/{it.run.request_id}"]
-    assert (tmp_path / f"{it.run.request_id}.md").read_text() == "Edited."
+    assert _published(tmp_path) == [f"agents/AA/{it.run.request_id}.md"]
+    assert (tmp_path / f"reports/agents/AA/{it.run.request_id}.md").read_text() == "Edited."
     assert Counter(child.agent for child in children) == {"plan_research": 1, "read_document": 3, "write_report": 2}
     assert {(child.started_by, child.outcome) for child in children} == {("agent", Outcome.COMPLETED)}
     assert completed.usage.model_calls == sum(child.usage.model_calls for child in children) > 0
@@ -348,7 +349,7 @@ async def test_a_worker_killed_while_three_are_reading_asks_no_model_again_but_f
         keys = Counter(model.keys)
 
     assert len(completed.output["documents"]) == 3
-    assert _published(tmp_path) == [f"AA/{it.run.request_id}"]
+    assert _published(tmp_path) == [f"agents/AA/{it.run.request_id}.md"]
     assert Counter(child.agent for child in children) == {"plan_research": 1, "read_document": 3, "write_report": 1}
     assert cast.parts() == {"Plan": 1, "Notes": 6, "Draft": 1}
     assert sorted(keys.values()) == [1, 1, 2, 2, 2]  # those cut off were asked again under their keys

@@ -10,6 +10,7 @@ from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
 from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS
+from bridge.contracts.catalog.process_document import PROCESS_DOCUMENT, SUMMARISE_DOCUMENT
 from bridge.contracts.catalog.research_report import RESEARCH_REPORT
 from bridge.contracts.catalog.research_roles import PLAN_RESEARCH, READ_DOCUMENT, WRITE_REPORT
 from bridge.contracts.catalog.support import SUPPORT
@@ -34,6 +35,8 @@ AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType(
             WEEKLY_REPORT,
             GATE_NOTICE,
             GATE_NOTICE_PLAIN,
+            PROCESS_DOCUMENT,
+            SUMMARISE_DOCUMENT,
         )
     }
 )
