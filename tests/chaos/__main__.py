@@ -30,6 +30,7 @@ from bridge.contracts.failures import Unavailable
 from bridge.contracts.tenants import Tenant
 from bridge.settings import stack_home
 from bridge.stack import components, lifecycle
+from bridge.stack.reachable import wait_until
 from tests.chaos.count import OPERATED, RETURNED, Census, Counts
 from tests.chaos.faults import Faults, make_faults
 from tests.chaos.load import Sender, make_load, tenants
@@ -101,6 +102,8 @@ class Bench:
         operating = asyncio.create_task(self._operate())
         await self._until_settled()
         await operating
+        if not await asyncio.to_thread(wait_until, self._all_are_up, seconds=PATIENCE_SECONDS):
+            raise Unavailable(f"a server did not come up again: {lifecycle.status(self._stack.plan.home)}")
         say("Counting in Temporal, Kafka, Airflow and the platform database.")
         counts = await self._counter.count(self._load, list(self._operated), self._sender.stored)
         await self._counter.airflow.close()
@@ -109,6 +112,11 @@ class Bench:
     @property
     def faults(self) -> dict[str, int]:
         return dict(self._faults.done)
+
+    def _all_are_up(self) -> bool:
+        """Whether what was killed last has come back: the engines are asked what they hold."""
+        states = lifecycle.status(self._stack.plan.home)
+        return bool(states) and all(ready for _, _, ready in states)
 
     async def _switch_on(self) -> None:
         for dag in (RETURNED, OPERATED):
