@@ -6,8 +6,8 @@ from typing import Any, Final
 from temporalio import activity
 
 from agent_workflows.activities.messages import DocumentStep, ToolRequest
-from agent_workflows.agents.documents import READ_TEXT, ReadText
-from agent_workflows.agents.research import PAGE
+from agent_workflows.agents.documents import READ_TEXT
+from agent_workflows.agents.pages import ReadPage, page
 from agent_workflows.failures import as_temporal
 from agent_workflows.ports import Files
 from bridge.contracts import names
@@ -33,12 +33,11 @@ class Documents:
     @activity.defn(name=READ_TEXT.name)
     async def read_text(self, request: ToolRequest) -> dict[str, Any]:
         """A page of the run's own document."""
-        offset = ReadText.model_validate(request.call.arguments).offset
+        asked = ReadPage.model_validate(request.call.arguments)
         with as_temporal():
             key = text_key(request.start.tenant, request.start.input["name"])
             text = (await self._files.get(names.REPORTS_BUCKET, key)).decode()
-        end = offset + PAGE
-        return {"text": text[offset:end], "next_offset": end if end < len(text) else None}
+        return page(text, asked)
 
     @activity.defn(name=STORE_SUMMARY)
     async def store_summary(self, step: DocumentStep) -> str:

@@ -5,7 +5,8 @@ from typing import Any, Final
 from temporalio import activity
 
 from agent_workflows.activities.messages import DocumentSearch, Found, NotesCheck, ReportRecord, ToolRequest
-from agent_workflows.agents.research import PAGE, READ_PAGE, ReadPage, problem_of_notes
+from agent_workflows.agents.pages import ReadPage, page
+from agent_workflows.agents.research import READ_PAGE, problem_of_notes
 from agent_workflows.effects import Effect, IfUnknown, make_once
 from agent_workflows.failures import as_temporal
 from agent_workflows.ports import Corpus, Effects, Files
@@ -40,11 +41,10 @@ class Research:
     @activity.defn(name=READ_PAGE.name)
     async def read_page(self, request: ToolRequest) -> dict[str, Any]:
         """A page of the run's own document, never of one that the model names."""
-        offset = ReadPage.model_validate(request.call.arguments).offset
+        asked = ReadPage.model_validate(request.call.arguments)
         with as_temporal():
             text = await self._corpus.read(tenant=request.start.tenant, document=request.start.input["document"])
-            end = offset + PAGE
-            return {"text": text[offset:end], "next_offset": end if end < len(text) else None}
+            return page(text, asked)
 
     @activity.defn(name=CHECK_NOTES)
     async def check_notes(self, check: NotesCheck) -> str:

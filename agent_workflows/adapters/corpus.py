@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from agent_workflows.activities.messages import Found
+from agent_workflows.adapters.full_text import any_word_of
 from bridge.contracts.failures import Code, Owner, Refused, Unavailable
 
 SHARED: Final = "shared"
 SUFFIXES: Final = frozenset({".md", ".txt"})
-MOST_WORDS: Final = 32
 
 
 class FolderCorpus:
@@ -30,7 +30,7 @@ class FolderCorpus:
         return await asyncio.to_thread(self._read, tenant, document)
 
     def _search(self, tenant: str, query: str, most: int) -> list[Found]:
-        words = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", query)[:MOST_WORDS])
+        words = any_word_of(query)
         if not words:
             return []
         with closing(sqlite3.connect(":memory:")) as index:

@@ -4,16 +4,15 @@ A file of its own beside the platform database: memory is a store to search, not
 """
 
 import asyncio
-import re
 import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from agent_workflows.adapters.full_text import any_word_of
 from bridge.contracts.failures import Owner, Unavailable
 
-MOST_WORDS: Final = 32
 LOCK_WAIT_SECONDS: Final = 30
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS memories (
@@ -50,7 +49,7 @@ class SqliteMemory:
                 raise self._away(error) from error
 
     def _search(self, tenant: str, subject: str, words: str, most: int) -> list[str]:
-        wanted = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", words)[:MOST_WORDS])
+        wanted = any_word_of(words)
         matching = """SELECT m.text FROM memory_words w JOIN memories m ON m.id = w.rowid
             WHERE memory_words MATCH ? AND m.tenant = ? AND m.subject = ?
             ORDER BY bm25(memory_words), m.id DESC LIMIT ?"""

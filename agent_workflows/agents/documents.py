@@ -2,21 +2,13 @@
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from agent_workflows.agents.definition import Agent, Tool
 from agent_workflows.agents.models import Purpose
+from agent_workflows.agents.pages import ReadPage
 from bridge.contracts.catalog.process_document import SUMMARISE_DOCUMENT
 
-
-class ReadText(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    offset: int = Field(default=0, ge=0, description="Where to go on: the next_offset of the page before")
-
-
 READ_TEXT: Final = Tool(
-    "read_text", "A page of the document's text, up to 16,000 characters, from an offset.", ReadText
+    "read_text", "A page of the document's text, up to 16,000 characters, from an offset.", ReadPage
 )
 
 SUMMARISER: Final = Agent(

@@ -4,21 +4,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from agent_workflows.agents.definition import Agent, Tool
 from agent_workflows.agents.models import Purpose
+from agent_workflows.agents.pages import ReadPage
 from bridge.contracts.catalog.research_roles import PLAN_RESEARCH, READ_DOCUMENT, WRITE_REPORT, Draft, Notes
-
-PAGE: Final = 16_000
-"""Characters of a document that a reader gets at once."""
-
-
-class ReadPage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    offset: int = Field(default=0, ge=0, description="Where to go on: the next_offset of the page before")
-
 
 READ_PAGE: Final = Tool("read_page", "A page of your document, up to 16,000 characters, from an offset.", ReadPage)
 

@@ -9,10 +9,10 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.borrowed import CALL_TOOL
     from agent_workflows.activities.messages import BorrowedCall, BorrowedResult, Decision, ToolCall, Turn
     from agent_workflows.activities.think import CALL_MODEL
-    from agent_workflows.agents.caps import lowered, reached
     from agent_workflows.agents.definition import Caps
     from agent_workflows.agents.models import Purpose
-    from agent_workflows.workflows.run import current
+    from agent_workflows.workflows.calls import call
+    from agent_workflows.workflows.run import current, run_key
     from bridge.contracts.agents import AgentStart
     from bridge.contracts.approvals import Approval, ApprovalRequest, ApprovalVerdict, Role
     from bridge.contracts.failures import Code, Refused
@@ -25,7 +25,7 @@ class Durable:
         self, start: AgentStart, *, caps: Caps, approvers: tuple[Role, ...] = (), purpose: Purpose = Purpose.REASON
     ) -> None:
         self._start = start
-        self._caps = lowered(caps, start.limits)
+        self._caps = caps
         self._approvers = approvers
         self._purpose = purpose
         self._parent = ""
@@ -38,28 +38,18 @@ class Durable:
         back (``anew``). Raises ``Refused(CAP_REACHED)``.
         """
         run = current()
-        cap = reached(self._caps, run.usage, workflow.now() - run.began)
-        if cap:
-            raise Refused(Code.CAP_REACHED, f"agent {self._start.agent!r} stopped without a result at its cap of {cap}")
+        run.check(self._start, self._caps)
         run.phase = f"thinking, turn {run.usage.turns + 1}"
         turn = Turn(
             start=self._start,
-            run=f"{workflow.info().workflow_id}:{workflow.info().run_id}",
+            run=run_key(),
             version=run.usage.turns,
             parent="" if anew else self._parent,
             added=added,
             parameters=parameters,
             purpose=self._purpose,
         )
-        decision: Decision = await workflow.execute_activity(
-            CALL_MODEL,
-            turn,
-            result_type=Decision,
-            start_to_close_timeout=policies.MODEL.start_to_close,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.MODEL.retry,
-            summary=f"turn {turn.version + 1}",
-        )
+        decision = await call(CALL_MODEL, turn, Decision, policies.MODEL, summary=f"turn {turn.version + 1}")
         run.spend(decision)
         self._parent = decision.run
         return decision.response
@@ -67,16 +57,9 @@ class Durable:
     async def call_tool(self, call_id: str, tool: str, arguments: dict[str, Any]) -> BorrowedResult:
         """Call a tool of the agent's on a worker."""
         current().phase = f"calling {tool}"
-        result: BorrowedResult = await workflow.execute_activity(
-            CALL_TOOL,
-            BorrowedCall(start=self._start, call=ToolCall(id=call_id, tool=tool, arguments=arguments)),
-            result_type=BorrowedResult,
-            start_to_close_timeout=policies.DATA.start_to_close,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.DATA.retry,
-            summary=f"{tool} " + ", ".join(f"{name}={value}" for name, value in arguments.items())[:150],
-        )
-        return result
+        request = BorrowedCall(start=self._start, call=ToolCall(id=call_id, tool=tool, arguments=arguments))
+        said = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        return await call(CALL_TOOL, request, BorrowedResult, policies.DATA, summary=f"{tool} {said[:150]}")
 
     async def ask_people(self, tool: str, arguments: dict[str, Any]) -> Approval:
         """Whether a tool may be called with these arguments, which people may edit.

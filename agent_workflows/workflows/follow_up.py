@@ -28,13 +28,7 @@ class FollowUpWorkflow:
         while reminders < wanted.times and not await self._settled_within(wanted):
             reminders += 1
             await _remind(start, wanted, reminders)
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=FollowedUp(reminders=reminders, settled=self._settled).model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, FollowedUp(reminders=reminders, settled=self._settled))
 
     async def _settled_within(self, wanted: FollowUp) -> bool:
         current().phase = f"waiting to remind {wanted.to}"

@@ -9,11 +9,11 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from agent_workflows import policies
     from agent_workflows.activities.messages import OrderStep
     from agent_workflows.activities.shop import Shop
     from agent_workflows.failures import as_temporal
     from agent_workflows.policies import COMPENSATION, PAYMENT, WEB, Policy
+    from agent_workflows.workflows.calls import call
     from agent_workflows.workflows.run import current
     from agent_workflows.workflows.saga import Saga
     from bridge.contracts.agents import AgentResult, AgentStart, Usage
@@ -60,16 +60,7 @@ class FulfilOrderWorkflow:
 async def _call(activity: object, step: OrderStep, policy: Policy) -> str:
     name = activity.__name__  # type: ignore[attr-defined]  # a method of Shop, called by its name
     current().phase = name.replace("_", " ")
-    done: str = await workflow.execute_activity(
-        name,
-        step,
-        result_type=str,
-        start_to_close_timeout=policy.start_to_close,
-        heartbeat_timeout=policies.HEARTBEAT,
-        retry_policy=policy.retry,
-        summary=f"order {step.start.input['order_id']}",
-    )
-    return done
+    return await call(name, step, str, policy, summary=f"order {step.start.input['order_id']}")
 
 
 async def _email(step: OrderStep) -> None:

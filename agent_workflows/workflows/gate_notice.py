@@ -24,10 +24,4 @@ class GateNoticeWorkflow:
             notice = await run_pydantic_agent(
                 gate_notice, f"Airport {wanted.airport}", deps=start.tenant, durable=durable
             )
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=notice.model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, notice)

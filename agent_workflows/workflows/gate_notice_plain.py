@@ -23,10 +23,4 @@ class GateNoticePlainWorkflow:
             plain = PlainAgent(Durable(start, caps=Caps(), approvers=wanted.approvers))
             tools = {"usual_delay": plain.tool("usual_delay"), "post_notice": plain.tool("post_notice", asks=True)}
             notice = GateNotice.model_validate(await gate_notice(wanted.airport, chat=plain.chat, tools=tools))
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=notice.model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, notice)

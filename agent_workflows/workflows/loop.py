@@ -22,13 +22,12 @@ with workflow.unsafe.imports_passed_through():
         ToolRequest,
         Turn,
     )
-    from agent_workflows.agents.caps import lowered, reached
     from agent_workflows.agents.definition import Agent
     from agent_workflows.agents.queues import queue_of
     from agent_workflows.failures import as_temporal, describe_failure
-    from agent_workflows.workflows.run import AgentRun, continue_as_new, current, is_long
+    from agent_workflows.workflows.calls import call
+    from agent_workflows.workflows.run import AgentRun, continue_as_new, current, is_long, run_key
     from bridge.contracts.agents import AgentResult, AgentStart, Frozen
-    from bridge.contracts.failures import Code, Refused
 
 
 class LoopState(Frozen):
@@ -57,17 +56,17 @@ class Conversation:
     async def step(self) -> dict[str, Any] | None:
         """One question to the model and the calls it asked for; the output, where it gave one."""
         run = current()
-        _check_caps(self._agent, self._start, run)
+        run.check(self._start, self._agent.caps)
         decision = await _decide(self._start, run, self.state)
         run.spend(decision)
         if decision.output is not None:
             done = ToolOutcome(id=decision.output_call, tool=FINAL, figures={"delivered": True})
             outcomes = (done, *decision.problems) if decision.output_call else ()
-            self.state = LoopState(parent=decision.run or _key(), outcomes=outcomes)
+            self.state = LoopState(parent=decision.run or run_key(), outcomes=outcomes)
             return decision.output
         run.phase = "calling " + ", ".join(sorted({call.tool for call in decision.calls}) or ["the model again"])
         found = await asyncio.gather(*(_call_tool(self._agent, self._start, call) for call in decision.calls))
-        self.state = LoopState(parent=decision.run or _key(), outcomes=decision.problems + tuple(found))
+        self.state = LoopState(parent=decision.run or run_key(), outcomes=decision.problems + tuple(found))
         return None
 
 
@@ -90,24 +89,10 @@ async def run_agent(agent: Agent, start: AgentStart) -> AgentResult:
         )
 
 
-def _key() -> str:
-    info = workflow.info()
-    return f"{info.workflow_id}:{info.run_id}"
-
-
 async def _decide(start: AgentStart, run: AgentRun, state: LoopState) -> Decision:
     run.phase = f"thinking, turn {run.usage.turns + 1}"
-    turn = Turn(start=start, run=_key(), version=run.usage.turns, parent=state.parent, outcomes=state.outcomes)
-    decision: Decision = await workflow.execute_activity(
-        "decide",
-        turn,
-        result_type=Decision,
-        start_to_close_timeout=policies.MODEL.start_to_close,
-        heartbeat_timeout=policies.HEARTBEAT,
-        retry_policy=policies.MODEL.retry,
-        summary=f"turn {turn.version + 1}",
-    )
-    return decision
+    turn = Turn(start=start, run=run_key(), version=run.usage.turns, parent=state.parent, outcomes=state.outcomes)
+    return await call("decide", turn, Decision, policies.MODEL, summary=f"turn {turn.version + 1}")
 
 
 async def _call_tool(agent: Agent, start: AgentStart, call: ToolCall) -> ToolOutcome:
@@ -132,9 +117,3 @@ async def _call_tool(agent: Agent, start: AgentStart, call: ToolCall) -> ToolOut
     if KEPT in found:
         return ToolOutcome(id=call.id, tool=call.tool, kept=Kept.model_validate(found[KEPT]))
     return ToolOutcome(id=call.id, tool=call.tool, figures=found)
-
-
-def _check_caps(agent: Agent, start: AgentStart, run: AgentRun) -> None:
-    cap = reached(lowered(agent.caps, start.limits), run.usage, workflow.now() - run.began)
-    if cap:
-        raise Refused(Code.CAP_REACHED, f"agent {agent.name!r} stopped without a result at its cap of {cap}")

@@ -4,20 +4,18 @@ Every part is an agent of its own. What they bring is checked by rules: notes wh
 thrown away, and where too little is left the planner plans again.
 """
 
-from typing import TypeVar
-
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from agent_workflows import policies
     from agent_workflows.activities.messages import DocumentSearch, Found, NotesCheck, ReportRecord
     from agent_workflows.activities.research import CHECK_NOTES, PUBLISH_REPORT, SEARCH_DOCUMENTS
     from agent_workflows.agents.research import problem_of_draft
     from agent_workflows.failures import as_temporal
-    from agent_workflows.policies import DATA, Policy
+    from agent_workflows.policies import DATA
+    from agent_workflows.workflows.calls import call
     from agent_workflows.workflows.children import Child, Failed, run_child, run_children
     from agent_workflows.workflows.run import current
     from bridge.contracts.agents import AgentResult, AgentStart
@@ -36,8 +34,6 @@ with workflow.unsafe.imports_passed_through():
         WriteReport,
     )
     from bridge.contracts.failures import Code, Refused, describe
-
-T = TypeVar("T")
 
 PLANS = 3
 DRAFTS = 3
@@ -64,7 +60,7 @@ class ResearchReportWorkflow:
                 draft, approval = await research.review(draft, f"report-{revisions + 1}")
             report = ""
             if approval.verdict is ApprovalVerdict.APPROVED:
-                report = await _call(PUBLISH_REPORT, ReportRecord(start=start, text=draft.text), str)
+                report = await call(PUBLISH_REPORT, ReportRecord(start=start, text=draft.text), str, DATA)
         reported = ResearchReported(
             title=draft.title,
             report=report,
@@ -74,13 +70,7 @@ class ResearchReportWorkflow:
             documents=draft.sources,
             left_out=tuple(research.problems),
         )
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=reported.model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, reported)
 
 
 class _Research:
@@ -116,7 +106,7 @@ class _Research:
             most=self._wanted.documents - len(self._sources),
             without=tuple(sorted(self._seen)),
         )
-        found: list[Found] = await _call(SEARCH_DOCUMENTS, search, list[Found])
+        found: list[Found] = await call(SEARCH_DOCUMENTS, search, list[Found], DATA)
         if not found:
             self.problems.append(f"nothing new was found for {', '.join(plan.queries)}"[:500])
             return
@@ -136,7 +126,7 @@ class _Research:
             return
         notes = Notes.model_validate(result.output)
         check = NotesCheck(tenant=self._start.tenant, document=found.document, notes=notes)
-        problem: str = await _call(CHECK_NOTES, check, str)
+        problem: str = await call(CHECK_NOTES, check, str, DATA)
         if problem:
             self.problems.append(f"{found.document}: {problem}"[:500])
         else:
@@ -182,15 +172,3 @@ class _Research:
                 question = (
                     f"The edit could not be used: {describe(error)}. Publish the report as it was, or edit again?"
                 )
-
-
-async def _call(name: str, message: object, kind: type[T], policy: Policy = DATA) -> T:
-    done: T = await workflow.execute_activity(
-        name,
-        message,
-        result_type=kind,
-        start_to_close_timeout=policy.start_to_close,
-        heartbeat_timeout=policies.HEARTBEAT,
-        retry_policy=policy.retry,
-    )
-    return done

@@ -11,10 +11,13 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows.activities.messages import Decision
+    from agent_workflows.agents.caps import lowered, reached
+    from agent_workflows.agents.definition import Caps
     from agent_workflows.workflows.approvals import Approvals
     from bridge.contracts import names
-    from bridge.contracts.agents import AgentMessage, AgentStart, Frozen, ModelUsage, Usage
+    from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart, Frozen, ModelUsage, Usage
     from bridge.contracts.approvals import RunStatus
+    from bridge.contracts.failures import Code, Refused
     from bridge.visibility import STATUS
 
 _ATTRIBUTE: Final = "_agent_run"
@@ -65,6 +68,12 @@ class AgentRun:
         self._had[message.event_id] = None
         return new
 
+    def check(self, start: AgentStart, caps: Caps) -> None:
+        """Asked before each model call; raises ``Refused(CAP_REACHED)``. The tenant's limits lower the caps."""
+        cap = reached(lowered(caps, start.limits), self.usage, workflow.now() - self.began)
+        if cap:
+            raise Refused(Code.CAP_REACHED, f"agent {start.agent!r} stopped without a result at its cap of {cap}")
+
     def spend(self, decision: Decision) -> None:
         """Add a decision to the usage, in all and by model."""
         used, by_model = self.usage, dict(self.usage.models)
@@ -96,6 +105,16 @@ class AgentRun:
         sums = {field: getattr(mine, field) + getattr(used, field) for field in counted}
         self.usage = Usage(model=used.model or mine.model, models=models, **sums)
 
+    def result(self, start: AgentStart, output: BaseModel) -> AgentResult:
+        """What the workflow returns: its output, and all that was used."""
+        return AgentResult(
+            tenant=start.tenant,
+            agent=start.agent,
+            request_id=start.request_id,
+            output=output.model_dump(mode="json"),
+            usage=self.usage,
+        )
+
     def _show(self) -> None:
         """Set the search attribute by which runs are found."""
         status = names.WAITING if self.approvals.pending else names.WORKING
@@ -113,6 +132,12 @@ def current() -> AgentRun:
     """The run of the workflow that asks. Only in workflows started with an ``AgentStart``."""
     run: AgentRun = getattr(workflow.instance(), _ATTRIBUTE)
     return run
+
+
+def run_key() -> str:
+    """What the turns of this run are stored under."""
+    info = workflow.info()
+    return f"{info.workflow_id}:{info.run_id}"
 
 
 def is_long() -> bool:

@@ -48,13 +48,7 @@ class SupportWorkflow:
                 if is_long() and not self._said and workflow.all_handlers_finished():
                     await continue_as_new(start, talk)
             await workflow.wait_condition(workflow.all_handlers_finished)
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=Talked(messages=talk.messages).model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, Talked(messages=talk.messages))
 
     async def _hears(self, wanted: Support) -> bool:
         """Whether the customer says something before the conversation has been idle for too long."""

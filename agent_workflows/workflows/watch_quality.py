@@ -38,13 +38,7 @@ class WatchQualityWorkflow:
             watch = await _look(start, wanted, watch)
             if is_long():
                 await continue_as_new(start, watch)
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=Watched(looks=watch.looks, changes=watch.changes).model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, Watched(looks=watch.looks, changes=watch.changes))
 
 
 def _until_next(began: dt.datetime, every: dt.timedelta) -> dt.timedelta:

@@ -42,10 +42,4 @@ class WeeklyReportWorkflow:
             weeks = Weeks(next=week + 1, reports=weeks.reports + new)
             if is_long():
                 await continue_as_new(start, weeks)
-        return AgentResult(
-            tenant=start.tenant,
-            agent=start.agent,
-            request_id=start.request_id,
-            output=WeeksReported(reports=weeks.reports).model_dump(mode="json"),
-            usage=current().usage,
-        )
+        return current().result(start, WeeksReported(reports=weeks.reports))
