@@ -1,25 +1,32 @@
 """What agents need from outside, as protocols."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agent_workflows.activities.messages import ApprovalRecord, Decision, FactRecord, Found, Turn
 from agent_workflows.agents.definition import Agent
 from bridge.contracts.agents import AgentStart, SnapshotRef
 from bridge.contracts.events import AgentCompleted, AlertRaised, Verdict
+from bridge.contracts.failures import Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa  # workflows import this file, and an import should be light
 
 
+PassedOver = Callable[[str, Refused], Awaitable[None]]
+"""Told of a model that refused us while another one answered, or may: nobody else would hear of it."""
+
+
 class Thinker(Protocol):
     """A model, asked through its vendor's client without retries."""
 
-    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def decide(
+        self, agent: Agent, turn: Turn, transcript: Sequence[bytes], passed_over: PassedOver
+    ) -> tuple[Decision, bytes]:
         """The decision, and the messages this turn added to the transcript. ``turn.outcomes`` hold their figures."""
         ...
 
-    async def reply(self, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def reply(self, turn: Turn, transcript: Sequence[bytes], passed_over: PassedOver) -> tuple[Decision, bytes]:
         """The model's whole answer to a loop that is not ours, and the messages of this turn."""
         ...
 

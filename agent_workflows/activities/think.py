@@ -10,6 +10,8 @@ from agent_workflows.activities.messages import Decision, ToolOutcome, Turn
 from agent_workflows.agents.definition import Agent
 from agent_workflows.failures import as_temporal
 from agent_workflows.ports import RunLedger, Thinker, Transcripts
+from bridge.contracts import ids
+from bridge.contracts.events import AlertRaised
 from bridge.contracts.failures import Code, Owner, Refused
 
 CALL_MODEL: Final = "call_model"
@@ -34,7 +36,7 @@ class Think:
                 return Decision.model_validate_json(answered)
             earlier = await self._transcripts.load(turn.parent, turn.version - 1) if turn.version else []
             asked = turn.model_copy(update={"outcomes": await self._with_figures(turn.outcomes)})
-            answer, added = await self._thinker.decide(agent, asked, earlier)
+            answer, added = await self._thinker.decide(agent, asked, earlier, self._alert)
             answer = answer.model_copy(update={"run": turn.run})
             await self._transcripts.append(turn, added, answer)
             return answer
@@ -46,9 +48,19 @@ class Think:
             if answered := await self._transcripts.find(turn.run, turn.version):
                 return Decision.model_validate_json(answered)
             earlier = await self._transcripts.load(turn.parent, turn.version - 1) if turn.parent else []
-            answer, added = await self._thinker.reply(turn, earlier)
+            answer, added = await self._thinker.reply(turn, earlier, self._alert)
             await self._transcripts.append(turn, added, answer)
             return answer
+
+    async def _alert(self, model: str, refusal: Refused) -> None:
+        """One alert for each run and model, however many of its turns that model refuses."""
+        info = activity.info()
+        workflow, run = info.workflow_id or "", info.workflow_run_id or ""
+        alert = AlertRaised(
+            workflow_id=workflow, run_id=run, step=model, code=refusal.code.value, reason=str(refusal)[:2000]
+        )
+        event_id = ids.alert_event_id(f"{workflow}:{run}", f"models/{model}")
+        await self._steps.raise_alert(alert, event_id=event_id, tenant=workflow.split("/", 1)[0])
 
     async def _with_figures(self, outcomes: tuple[ToolOutcome, ...]) -> tuple[ToolOutcome, ...]:
         return tuple([await self._fetched(outcome) if outcome.kept else outcome for outcome in outcomes])

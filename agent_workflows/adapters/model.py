@@ -20,6 +20,7 @@ from pydantic_ai.tools import ToolDefinition
 from agent_workflows.activities.messages import FINAL, REQUEST, Decision, ToolCall, ToolOutcome, Turn
 from agent_workflows.adapters.providers import Answer, Models
 from agent_workflows.agents.definition import Agent
+from agent_workflows.ports import PassedOver
 from bridge.contracts.failures import Code, Refused, describe
 
 MOST_OUTPUT_BYTES: Final = 64 * 1024
@@ -33,19 +34,23 @@ class ModelThinker:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def decide(
+        self, agent: Agent, turn: Turn, transcript: Sequence[bytes], passed_over: PassedOver
+    ) -> tuple[Decision, bytes]:
         past = [message for part in transcript for message in ModelMessagesTypeAdapter.validate_json(part)]
         question = ModelRequest(parts=_parts(turn), instructions=agent.instructions)
         answer = await self._models.ask(
-            agent.purpose, [*past, question], _parameters(agent), key=f"{turn.run}/{turn.version}"
+            agent.purpose, [*past, question], _parameters(agent), key=_key(turn), passed_over=passed_over
         )
         added = ModelMessagesTypeAdapter.dump_json([question, answer.response])
         return _decision(answer, agent), added
 
-    async def reply(self, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def reply(self, turn: Turn, transcript: Sequence[bytes], passed_over: PassedOver) -> tuple[Decision, bytes]:
         past = [message for part in transcript for message in ModelMessagesTypeAdapter.validate_json(part)]
         asked, parameters = _asked(turn)
-        answer = await self._models.ask(turn.purpose, [*past, *asked], parameters, key=f"{turn.run}/{turn.version}")
+        answer = await self._models.ask(
+            turn.purpose, [*past, *asked], parameters, key=_key(turn), passed_over=passed_over
+        )
         calls = [part for part in answer.response.parts if isinstance(part, ToolCallPart)]
         decision = Decision(
             calls=tuple(ToolCall(id=part.tool_call_id, tool=part.tool_name) for part in calls),
@@ -57,6 +62,10 @@ class ModelThinker:
             response=ModelMessagesTypeAdapter.dump_json([answer.response]).decode(),
         )
         return decision, ModelMessagesTypeAdapter.dump_json([*asked, answer.response])
+
+
+def _key(turn: Turn) -> str:
+    return f"{turn.run}/{turn.version}"
 
 
 def _asked(turn: Turn) -> tuple[list[ModelMessage], ModelRequestParameters]:

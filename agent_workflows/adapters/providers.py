@@ -18,6 +18,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
 from agent_workflows.agents.models import Ask, ModelPolicy, ModelSpec, Price, Purpose
+from agent_workflows.ports import PassedOver
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429})
@@ -51,6 +52,7 @@ class Models:
     """The endpoints of a model policy. ``ask`` gives the first good answer.
 
     Raises ``Unavailable`` if any endpoint may answer later, with the shortest wait it asked for, else ``Refused``.
+    A refusal that is not raised, because another endpoint answered or may, is told to ``passed_over``.
     """
 
     def __init__(self, policy: ModelPolicy, endpoints: Mapping[str, Endpoint]) -> None:
@@ -58,14 +60,38 @@ class Models:
         self._endpoints = endpoints
 
     async def ask(
-        self, purpose: Purpose, messages: Sequence[ModelMessage], parameters: ModelRequestParameters, *, key: str
+        self,
+        purpose: Purpose,
+        messages: Sequence[ModelMessage],
+        parameters: ModelRequestParameters,
+        *,
+        key: str,
+        passed_over: PassedOver,
     ) -> Answer:
         ask = self._policy.ask(purpose)
+        failures: dict[str, TandemError] = {}
 
         async def one(name: str) -> Answer:
-            return await _ask(self._endpoints[name], list(messages), parameters, key)
+            try:
+                return await _ask(self._endpoints[name], list(messages), parameters, key)
+            except TandemError as error:
+                failures[name] = error
+                log.warning("model.failed", model=name, code=error.code.value, reason=str(error))
+                raise
 
-        return await (_race if ask.race else _in_turn)(ask, one)
+        try:
+            answer = await (_race if ask.race else _in_turn)(ask, one)
+        except TandemError as raised:
+            await _tell(failures, raised, passed_over)
+            raise
+        await _tell(failures, None, passed_over)
+        return answer
+
+
+async def _tell(failures: Mapping[str, TandemError], raised: TandemError | None, passed_over: PassedOver) -> None:
+    for name, error in failures.items():
+        if isinstance(error, Refused) and error is not raised:
+            await passed_over(name, error)
 
 
 async def _in_turn(ask: Ask, one: Callable[[str], Coroutine[Any, Any, Answer]]) -> Answer:
@@ -75,7 +101,6 @@ async def _in_turn(ask: Ask, one: Callable[[str], Coroutine[Any, Any, Answer]]) 
             return await one(name)
         except TandemError as error:
             failures.append(error)
-            log.warning("model.failed", model=name, code=error.code.value, reason=str(error))
     raise _worst(failures)
 
 

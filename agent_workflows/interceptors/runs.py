@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
     from agent_workflows.activities.complete import RECORD_COMPLETION
     from agent_workflows.activities.messages import CompletionRecord
-    from agent_workflows.failures import describe_failure
+    from agent_workflows.failures import describe_failure, with_usage
     from agent_workflows.workflows.run import AgentRun, Carried
     from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart
     from bridge.contracts.events import AgentCompleted, Outcome
@@ -61,6 +61,7 @@ class AgentRuns(WorkflowInboundInterceptor):
             elif workflow.is_failure_exception(error):
                 code, reason = describe_failure(error)
                 await self._record(start, Outcome.FAILED, code, reason)
+                raise with_usage(code, reason, self.run.usage) from error
             raise
         await self._record(start, Outcome.COMPLETED, result=result if isinstance(result, AgentResult) else None)
         return result

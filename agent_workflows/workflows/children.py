@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
     from agent_workflows.agents.caps import left
-    from agent_workflows.failures import as_temporal, describe_failure
+    from agent_workflows.failures import as_temporal, describe_failure, usage_in
     from agent_workflows.workflows.run import current
     from bridge.contracts import ids
     from bridge.contracts.agents import AgentResult, AgentSpec, AgentStart, Limits
@@ -42,28 +42,32 @@ class Failed:
 
 
 async def run_child(parent: AgentStart, child: Child) -> AgentResult:
-    """Run a child to its result and add its usage to this run's; raises ``ChildWorkflowError``.
+    """Run a child to its end and add what it used to this run's usage; raises ``ChildWorkflowError``.
 
     It may use what is left of this run's limits; where that is nothing, ``cap_reached``.
 
-    Its id holds this run's, so a run that was reset sends out new ones. What a failed child used is in its own
-    completion only.
+    Its id holds this run's, so a run that was reset sends out new ones. A child that was cancelled, terminated or
+    timed out tells what it used in its own completion only.
     """
     request_id = ids.child_request_id(parent.request_id, child.name, workflow.info().run_id)
     with as_temporal():
         start = _start(parent, child, request_id, left(parent.limits, current().usage))
-    result: AgentResult = await workflow.execute_child_workflow(
-        child.spec.workflow,
-        start,
-        id=start.workflow_id,
-        result_type=AgentResult,
-        execution_timeout=child.spec.execution_timeout,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-        search_attributes=search_attributes(start, child.spec),
-        memo={"cause": start.cause},
-        static_summary=summary(start),
-    )
+    try:
+        result: AgentResult = await workflow.execute_child_workflow(
+            child.spec.workflow,
+            start,
+            id=start.workflow_id,
+            result_type=AgentResult,
+            execution_timeout=child.spec.execution_timeout,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+            search_attributes=search_attributes(start, child.spec),
+            memo={"cause": start.cause},
+            static_summary=summary(start),
+        )
+    except ChildWorkflowError as error:
+        current().add(usage_in(error.cause))
+        raise
     current().add(result.usage)
     return result
 

@@ -164,7 +164,10 @@ class AgentReplied(Fact):
 
 
 class AlertRaised(Fact):
-    """An endpoint refused a step of a run, and only a person can mend that: a wrong key, a request it never takes."""
+    """An endpoint refused a step of a run, and only a person can mend that: a wrong key, a request it never takes.
+
+    ``step`` is the call that failed; where another model answered in its place, the model that refused.
+    """
 
     TYPE: ClassVar[str] = "tandem.agent.alert.v1"
     TOPIC: ClassVar[str] = names.LIFECYCLE_TOPIC

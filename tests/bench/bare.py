@@ -16,6 +16,10 @@ with workflow.unsafe.imports_passed_through():
 MINUTE = timedelta(minutes=1)
 
 
+async def _ignore(*_: object) -> None:
+    """What a model refuses."""
+
+
 class BareThink:
     """The model call with its transcript in memory."""
 
@@ -26,7 +30,7 @@ class BareThink:
     @activity.defn(name="decide")
     async def decide(self, turn: Turn) -> Decision:
         past = self._transcripts.setdefault(turn.run, [])
-        decision, added = await self._thinker.decide(DEFINITIONS[turn.start.agent], turn, past)
+        decision, added = await self._thinker.decide(DEFINITIONS[turn.start.agent], turn, past, _ignore)
         past.append(added)
         return decision
 

@@ -39,7 +39,7 @@ class Stuck:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes], *_: Any) -> tuple[Decision, bytes]:
         self.asked.set()
         await asyncio.Event().wait()
         raise AssertionError
@@ -48,7 +48,7 @@ class Stuck:
 class Tireless:
     """A model that calls tools for ever."""
 
-    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes], *_: Any) -> tuple[Decision, bytes]:
         call = ToolCall(id=f"c{turn.version}", tool="weather", arguments={"by": "day"})
         return Decision(calls=(call,), model="tireless"), b"[]"
 
@@ -200,10 +200,12 @@ async def test_a_finished_model_call_is_answered_from_the_transcript(stack: Any,
     asked = 0
 
     class Counting(Tireless):
-        async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+        async def decide(
+            self, agent: Agent, turn: Turn, transcript: Sequence[bytes], *_: Any
+        ) -> tuple[Decision, bytes]:
             nonlocal asked
             asked += 1
-            return await super().decide(agent, turn, transcript)
+            return await super().decide(agent, turn, transcript, *_)
 
     async with agent_runtime(stack.temporal, tmp_path) as runtime:
         database = runtime.database

@@ -187,7 +187,7 @@ class Tireless:
     def __init__(self, steps: int) -> None:
         self.steps, self.shown = steps, 0
 
-    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes]) -> tuple[Decision, bytes]:
+    async def decide(self, agent: Agent, turn: Turn, transcript: Sequence[bytes], *_: Any) -> tuple[Decision, bytes]:
         self.shown = len(transcript)
         if turn.version + 1 == self.steps:
             return Decision(output={"steps": self.steps}, model="tireless"), b"the end"

@@ -179,11 +179,15 @@ async def test_a_refusal_fails_at_once_and_raises_an_alert(
 
     completed, told = await _investigated(stack, tmp_path, thinker_of(server.endpoint()))
 
-    (alert,) = [event.data for event in told if event.type == "tandem.agent.alert.v1"]
+    (alert,) = _alerts(told)
     assert (completed.outcome, completed.code) == (Outcome.FAILED, "model_refused")
     assert str(status) in completed.reason
     assert len(server.asked) == 1
     assert (alert["code"], alert["step"]) == ("model_refused", "1-decide")
+
+
+def _alerts(told: list[Any]) -> list[Any]:
+    return [event.data for event in told if event.type == "tandem.agent.alert.v1"]
 
 
 def _policy(ask: Ask, **endpoints: Endpoint) -> ModelThinker:
@@ -202,13 +206,29 @@ async def test_where_one_model_refuses_the_next_is_asked_and_each_has_its_usage(
         second=second.endpoint(price=Price(input=3, output=5)),
     )
 
-    completed, _ = await _investigated(stack, tmp_path, thinker)
+    completed, told = await _investigated(stack, tmp_path, thinker)
 
     usage = completed.usage
     assert {name: (one.calls, one.input_tokens, one.cost_microdollars) for name, one in usage.models.items()} == {
         "first": (1, 10, 20), "second": (1, 100, 350)
     }  # fmt: skip
     assert usage.cost_microdollars == 370
+    assert [(a["step"], a["code"]) for a in _alerts(told)] == [("first", "model_refused")]
+
+
+async def test_a_key_that_is_wrong_behind_a_model_that_is_down_raises_one_alert_too(
+    stack: Any, servers: ExitStack, tmp_path: Path
+) -> None:
+    wrong_key = _server(servers, Reply(401, {}), Reply(401, {}), Reply(401, {}))
+    down = _server(servers, Reply(503), Reply(503), CONCLUDES)
+    thinker = _policy(
+        Ask(models=("wrong_key", "down"), race=True), wrong_key=wrong_key.endpoint(), down=down.endpoint()
+    )
+
+    completed, told = await _investigated(stack, tmp_path, thinker, skipping=True)
+
+    assert completed.outcome is Outcome.COMPLETED
+    assert [alert["step"] for alert in _alerts(told)] == ["wrong_key"]
 
 
 async def test_in_a_race_the_first_good_answer_counts(stack: Any, servers: ExitStack, tmp_path: Path) -> None:

@@ -249,19 +249,22 @@ async def test_made_up_quotes_are_rejected_and_the_planner_plans_again(stack: An
     assert [line.split(":")[0] for line in completed.output["left_out"]] == ["shared/fog.md"]
 
 
-async def test_one_reader_that_fails_leaves_its_document_out(stack: Any, tmp_path: Path) -> None:
-    cast = Cast(lambda document: Reply(400, {"error": {"message": "no"}}) if document == "shared/fog.md" else None)
+async def test_one_reader_that_fails_leaves_its_document_out_and_its_cost_in(stack: Any, tmp_path: Path) -> None:
+    of_fog = [says(("read_page", {})), Reply(400, {"error": {"message": "no"}})]
+    cast = Cast(lambda document: of_fog.pop(0) if document == "shared/fog.md" else None)
     async with _played(stack, tmp_path, cast) as runtime:
         it = _reporting(runtime)
         await it.begin()
         await it.question("report-1")
         await it.answer("report-1", "approve")
         completed = await it.ended()
-        outcomes = Counter(child.outcome for child in await it.children())
+        children = await it.children()
 
+    outcomes = Counter(child.outcome for child in children)
     assert sorted(completed.output["documents"]) == ["AA/own.md", "shared/crews.md"]
     assert [line.split(":")[:2] for line in completed.output["left_out"]] == [["shared/fog.md", " model_refused"]]
     assert outcomes[Outcome.FAILED] == 1
+    assert completed.usage.model_calls == sum(child.usage.model_calls for child in children) == 5
 
 
 async def test_no_more_are_read_at_once_than_the_bound(stack: Any, tmp_path: Path) -> None:
