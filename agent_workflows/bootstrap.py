@@ -5,20 +5,23 @@ import datetime as dt
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 from temporalio.client import Client
 
 from agent_workflows.adapters.corpus import FolderCorpus
 from agent_workflows.adapters.http import HttpClient
-from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import OFFLINE_MODEL, offline_model
-from agent_workflows.adapters.providers import Endpoint, Models, build_model
+from agent_workflows.adapters.postgres_memory import PostgresMemory
+from agent_workflows.adapters.providers import Embeddings, Endpoint, Models, build_model
+from agent_workflows.adapters.sqlite_memory import SqliteMemory
 from agent_workflows.adapters.stores import CachedSnapshots, S3Files, SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.adapters.toolboxes import TOOLBOXES
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.models import ModelSpec
+from agent_workflows.ports import Memory
 from agent_workflows.settings import WorkerSettings
 from agent_workflows.versions import Release
 from agent_workflows.worker import Limits, Ports, build_workers
@@ -51,7 +54,7 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         snapshots=CachedSnapshots(lakehouse),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
-        memory=SqliteMemory(settings.memory_file),
+        memory=build_memory(settings),
         corpus=FolderCorpus(settings.corpus),
         files=S3Files(Objects(s3.client())),
         http=HttpClient(),
@@ -60,6 +63,18 @@ def build_ports(settings: WorkerSettings) -> tuple[Ports, Database]:
         toolboxes=TOOLBOXES,
     )
     return ports, database
+
+
+def build_memory(settings: WorkerSettings) -> Memory:
+    url = settings.memory_url.get_secret_value()
+    if url.startswith("sqlite:///"):
+        return SqliteMemory(Path(url.removeprefix("sqlite:///")))
+    policy = settings.model_policy()
+    if policy.embedding is None:
+        log.warning("memory.words_only", reason="the models file names no embedding model")
+        return PostgresMemory(url)
+    spec = policy.models[policy.embedding]
+    return PostgresMemory(url, Embeddings(spec, settings.api_key(spec)))
 
 
 def build_models(settings: WorkerSettings) -> Models:

@@ -98,14 +98,14 @@ class Effects(Protocol):
 
 
 class Memory(Protocol):
-    """Long-term memory: texts about a subject of a tenant, found by their words."""
+    """Long-term memory: texts about a subject of a tenant, found by their words, or by meaning where the store can."""
 
     async def add(self, key: str, *, tenant: str, subject: str, text: str) -> bool:
         """Keep a text; False if this key is kept already, or the subject's memory holds the very same text."""
         ...
 
     async def search(self, *, tenant: str, subject: str, words: str, most: int) -> Sequence[str]:
-        """Texts of this subject that hold any of ``words``, best match first; the newest where none does."""
+        """Texts of this subject that match any of ``words``, best match first; the newest where none does."""
         ...
 
 

@@ -30,8 +30,9 @@ class WorkerSettings(PlatformSettings):
         le=60,
         description="Slow each answer of the offline analyst, to watch or interrupt a run",
     )
-    memory_file: Path = Field(
-        default=Path(".tandem/memory.db"), description="SQLite file of the agents' long-term memory"
+    memory_url: SecretStr = Field(
+        default=SecretStr("sqlite:///.tandem/memory.db"),
+        description="Long-term memory: a SQLite file for one machine, or postgresql://… with pgvector for many",
     )
     corpus: Path = Field(
         default=Path(".tandem/corpus"),
@@ -65,6 +66,12 @@ class WorkerSettings(PlatformSettings):
     def _model_is_named(self) -> Self:
         if self.models_file is None and self.model_provider != "offline-analyst" and not self.model_name:
             raise ValueError(f"TANDEM_MODEL_NAME is needed with TANDEM_MODEL_PROVIDER={self.model_provider}")
+        return self
+
+    @model_validator(mode="after")
+    def _memory_is_known(self) -> Self:
+        if not self.memory_url.get_secret_value().startswith(("sqlite:///", "postgresql")):
+            raise ValueError("TANDEM_MEMORY_URL is sqlite:///path or postgresql://user@host/name")
         return self
 
     def model_policy(self) -> ModelPolicy:

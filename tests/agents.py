@@ -13,16 +13,16 @@ import pyarrow as pa
 
 from agent_workflows.adapters.corpus import FolderCorpus
 from agent_workflows.adapters.http import HttpClient
-from agent_workflows.adapters.memory import SqliteMemory
 from agent_workflows.adapters.model import ModelThinker
 from agent_workflows.adapters.offline_model import offline_model
 from agent_workflows.adapters.providers import Endpoint, Models
+from agent_workflows.adapters.sqlite_memory import SqliteMemory
 from agent_workflows.adapters.stores import SqlEffects, SqlRunLedger, SqlTranscripts
 from agent_workflows.adapters.toolboxes import TOOLBOXES
 from agent_workflows.agents import DEFINITIONS
 from agent_workflows.agents.definition import Agent
 from agent_workflows.agents.models import ModelSpec, only
-from agent_workflows.ports import Snapshots, Thinker
+from agent_workflows.ports import Memory, Snapshots, Thinker
 from agent_workflows.versions import Release
 from agent_workflows.worker import WORKFLOWS, Limits, Ports, build_workers
 from bridge.adapters.database import Database, ledger
@@ -107,6 +107,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
     *,
     thinker: Thinker | None = None,
     snapshots: Snapshots | None = None,
+    memory: Memory | None = None,
     agents: Mapping[str, Agent] = DEFINITIONS,
     serve: str = "workflows",
     queue: str = "",
@@ -126,7 +127,7 @@ async def agent_runtime(  # noqa: PLR0913 - what a test may replace
         snapshots=snapshots or SmallSnapshots(),
         ledger=SqlRunLedger(database),
         effects=SqlEffects(database),
-        memory=SqliteMemory(folder / "memory.db"),
+        memory=memory or SqliteMemory(folder / "memory.db"),
         corpus=FolderCorpus(folder / "corpus"),
         files=FolderFiles(folder),
         http=HttpClient(5),

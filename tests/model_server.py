@@ -53,6 +53,13 @@ def says_as_anthropic(*calls: tuple[str, Any]) -> Reply:
     )  # fmt: skip
 
 
+def embeds(request: dict[str, Any], vector: Callable[[str], list[float]]) -> Reply:
+    """An embedding model."""
+    data = [{"object": "embedding", "index": i, "embedding": vector(one)} for i, one in enumerate(request["input"])]
+    usage = {"prompt_tokens": 1, "total_tokens": 1}
+    return Reply(body={"object": "list", "model": request["model"], "data": data, "usage": usage})
+
+
 def turns(request: dict[str, Any]) -> int:
     """How often the model has answered in this conversation."""
     return sum(1 for message in request["messages"] if message["role"] == "assistant")

@@ -5,9 +5,11 @@ for endpoints that answer a repeated request from their first answer.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from pydantic import SecretStr
@@ -20,6 +22,9 @@ from pydantic_ai.settings import ModelSettings
 from agent_workflows.agents.models import Ask, ModelPolicy, ModelSpec, Price, Purpose
 from agent_workflows.ports import PassedOver
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
+
+if TYPE_CHECKING:
+    from pydantic_ai.providers.openai import OpenAIProvider
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429})
 SERVER_ERROR: Final = 500
@@ -134,21 +139,57 @@ async def _ask(
 ) -> Answer:
     settings = ModelSettings(extra_headers={"Idempotency-Key": key}, timeout=endpoint.seconds)
     name = endpoint.model.model_name
+    async with _answering(name, endpoint.seconds):
+        response = await model_request(
+            endpoint.model, messages, model_settings=settings, model_request_parameters=parameters
+        )
+    usage = response.usage
+    tokens = (usage.input_tokens, usage.output_tokens) if endpoint.counts_tokens else (0, 0)
+    cost = endpoint.price.microdollars(*tokens) if endpoint.price else 0
+    return Answer(response, response.model_name or name, *tokens, cost)
+
+
+@asynccontextmanager
+async def _answering(name: str, seconds: float) -> AsyncIterator[None]:
+    """Whatever a model's client raises, in our failures; no answer within ``seconds`` is one."""
     try:
-        async with asyncio.timeout(endpoint.seconds):
-            response = await model_request(
-                endpoint.model, messages, model_settings=settings, model_request_parameters=parameters
-            )
+        async with asyncio.timeout(seconds):
+            yield
     except ModelAPIError as error:
         raise _sorted(error) from error
     except UnexpectedModelBehavior as error:
         raise Unavailable(f"the answer of the model {name!r} could not be read: {error}") from error
     except TimeoutError as error:
-        raise Unavailable(f"the model {name!r} did not answer within {endpoint.seconds:g} s") from error
-    usage = response.usage
-    tokens = (usage.input_tokens, usage.output_tokens) if endpoint.counts_tokens else (0, 0)
-    cost = endpoint.price.microdollars(*tokens) if endpoint.price else 0
-    return Answer(response, response.model_name or name, *tokens, cost)
+        raise Unavailable(f"the model {name!r} did not answer within {seconds:g} s") from error
+
+
+class Embeddings:
+    """The ``Embedder`` of the memory store, at an OpenAI-compatible endpoint."""
+
+    def __init__(self, spec: ModelSpec, api_key: SecretStr | None) -> None:
+        from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel  # noqa: PLC0415 - as in build_model
+
+        self.name = spec.model
+        self._seconds = spec.seconds
+        self._model = OpenAIEmbeddingModel(spec.model, provider=_openai(spec, api_key))
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        try:
+            async with _answering(self.name, self._seconds):
+                found = await self._model.embed(list(texts), input_type="document")
+            return _vectors(found.embeddings, len(texts))
+        except (ValueError, TypeError) as error:
+            raise Unavailable(f"the answer of the model {self.name!r} could not be read: {error}") from error
+
+
+def _vectors(found: Sequence[Sequence[float]], wanted: int) -> Sequence[Sequence[float]]:
+    """So many as were wanted, of one length, of numbers; raises ``ValueError``."""
+    lengths = {len(vector) for vector in found}
+    if len(found) != wanted or len(lengths) != 1 or 0 in lengths:
+        raise ValueError(f"{wanted} texts brought {len(found)} vectors of the lengths {sorted(lengths)}")
+    if not all(math.isfinite(value) for vector in found for value in vector):
+        raise ValueError("a vector holds what is no number")
+    return found
 
 
 def _sorted(error: ModelAPIError) -> TandemError:
@@ -164,17 +205,25 @@ def _sorted(error: ModelAPIError) -> TandemError:
 
 def build_model(spec: ModelSpec, api_key: SecretStr | None) -> Model:
     """The client of a model at an endpoint, without retries of its own."""
-    key = api_key.get_secret_value() if api_key else "not-needed"
     if spec.provider == "openai":
-        from openai import AsyncOpenAI  # noqa: PLC0415 - imported for this provider only
-        from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
-        from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
+        from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415 - imported for this provider only
 
-        client = AsyncOpenAI(base_url=spec.base_url, api_key=key, max_retries=0)
-        return OpenAIChatModel(spec.model, provider=OpenAIProvider(openai_client=client))
+        return OpenAIChatModel(spec.model, provider=_openai(spec, api_key))
     from anthropic import AsyncAnthropic  # noqa: PLC0415
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-    anthropic = AsyncAnthropic(base_url=spec.base_url, api_key=key, max_retries=0)
+    anthropic = AsyncAnthropic(base_url=spec.base_url, api_key=_text(api_key), max_retries=0)
     return AnthropicModel(spec.model, provider=AnthropicProvider(anthropic_client=anthropic))
+
+
+def _openai(spec: ModelSpec, api_key: SecretStr | None) -> "OpenAIProvider":
+    from openai import AsyncOpenAI  # noqa: PLC0415
+    from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
+
+    client = AsyncOpenAI(base_url=spec.base_url, api_key=_text(api_key), max_retries=0)
+    return OpenAIProvider(openai_client=client)
+
+
+def _text(api_key: SecretStr | None) -> str:
+    return api_key.get_secret_value() if api_key else "not-needed"

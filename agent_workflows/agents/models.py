@@ -55,10 +55,15 @@ class Ask(Frozen):
 
 
 class ModelPolicy(Frozen):
-    """The file of ``TANDEM_MODELS_FILE``. A purpose that is not named is served as ``reason`` is."""
+    """The file of ``TANDEM_MODELS_FILE``. A purpose that is not named is served as ``reason`` is.
+
+    ``embedding`` is the one model by which memories are found by meaning, without which they are found by words: the
+    vectors of different models cannot be compared.
+    """
 
     models: dict[str, ModelSpec] = Field(min_length=1)
     purposes: dict[Purpose, Ask]
+    embedding: str | None = None
 
     @model_validator(mode="after")
     def _all_known(self) -> Self:
@@ -69,6 +74,10 @@ class ModelPolicy(Frozen):
                 if name not in self.models:
                     known = ", ".join(sorted(self.models))
                     raise ValueError(f"purposes: {purpose.value} asks {name!r}, which is not among models: {known}")
+        if self.embedding is not None:
+            spec = self.models.get(self.embedding)
+            if spec is None or spec.provider != "openai":
+                raise ValueError(f"embedding: {self.embedding!r} is no model at an OpenAI-compatible endpoint")
         return self
 
     def ask(self, purpose: Purpose) -> Ask:

@@ -117,7 +117,7 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
         "TANDEM_ROUTES_FILE": str(ROUTES),
         "TANDEM_AIRFLOW_URL": plan.url("airflow"),
         "TANDEM_AIRFLOW_PASSWORD": plan.secrets["airflow_bridge"],
-        "TANDEM_MEMORY_FILE": str(plan.home / "memory.db"),
+        "TANDEM_MEMORY_URL": f"sqlite:///{plan.home / 'memory.db'}",
         "TANDEM_CORPUS": str(plan.home / "corpus"),
         "TANDEM_SHOP_URL": plan.url("shop"),
         "TANDEM_WORKER_PROBE_PORT": str(plan.ports["worker_probe"]),

@@ -338,7 +338,7 @@ def test_a_transcript_goes_on_from_the_run_it_was_reset_in_or_continued(database
 
 
 def test_a_wrong_url_is_refused_and_an_absent_server_is_unavailable() -> None:
-    with pytest.raises(Refused, match="platform database URL"):
+    with pytest.raises(Refused, match="URL of the platform database"):
         Database("what is this")
     with pytest.raises(Unavailable) as unavailable:
         Database("postgresql://me:secret@127.0.0.1:1/none").run(ledger.list_tenants)

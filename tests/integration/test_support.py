@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from temporalio.testing import TimeSkipper
 
-from agent_workflows.adapters.memory import SqliteMemory
+from agent_workflows.adapters.postgres_memory import PostgresMemory
+from agent_workflows.adapters.providers import Embeddings
+from agent_workflows.agents.models import ModelSpec
 from bridge.adapters.database import ledger
 from bridge.adapters.temporal import TemporalAgents, connect
 from bridge.contracts.agents import AgentMessage, AgentStart
@@ -18,7 +21,8 @@ from bridge.contracts.catalog.support import ASK, SAY, SUPPORT, Reply
 from bridge.contracts.events import Outcome
 from tests.agents import Runtime, agent_runtime, thinker_of
 from tests.model_server import Reply as ModelReply
-from tests.model_server import says, serving
+from tests.model_server import embeds, says, serving
+from tests.postgres import postgres_database
 from tests.samples import start
 from tests.walk import Worker
 
@@ -61,6 +65,24 @@ async def test_what_a_customer_prefers_is_known_in_the_next_conversation_and_to_
     assert "I have remembered that" in told
     assert "Of you I know: I always prefer an aisle seat" in known
     assert "aisle" not in unknown
+
+
+async def test_on_postgresql_a_preference_is_recalled_by_its_meaning(stack: Any, tmp_path: Path) -> None:
+    def meaning(said: str) -> list[float]:
+        return [float("aisle" in said or "row" in said), 0.1]
+
+    with contextmanager(postgres_database)(tmp_path) as server, serving(lambda r: embeds(r, meaning)) as model:
+        embedder = Embeddings(ModelSpec(provider="openai", model="embedder", base_url=model.url), None)
+        memory = PostgresMemory(server.url, embedder)
+        async with agent_runtime(stack.temporal, tmp_path, memory=memory) as runtime:
+            for text in ("I always book the aisle", "I never eat meat", "Please call me Ann"):
+                await _ask(runtime.agents, await _open(runtime, "ann"), text)
+            known = await _ask(runtime.agents, await _open(runtime, "ann"), "Which row?")
+            stranger = await _ask(runtime.agents, await _open(runtime, "bob"), "Which row?")
+        memory.close()
+
+    assert known.split("Of you I know: ")[1].startswith("I always book the aisle;")
+    assert "aisle" not in stranger
 
 
 async def test_a_conversation_goes_on_on_another_worker_after_a_kill_between_messages(
@@ -130,22 +152,3 @@ async def test_several_models_calls_in_one_answer_leave_none_without_its_return(
     messages = asked[1]["messages"]
     called = {call["id"] for m in messages if m["role"] == "assistant" for call in m["tool_calls"]}
     assert {m["tool_call_id"] for m in messages if m["role"] == "tool"} == called
-
-
-async def test_memory_finds_by_words_forgets_nobody_and_keeps_a_text_once(tmp_path: Path) -> None:
-    memory = SqliteMemory(tmp_path / "memory.db")
-    for number, text in enumerate(["likes tea", "lives in Rome", "likes the window seat"]):
-        assert await memory.add(f"k{number}", tenant="AA", subject="ann", text=text)
-    await memory.add("other", tenant="UA", subject="ann", text="likes coffee")
-
-    again = [
-        await memory.add("k0", tenant="AA", subject="ann", text="changed"),
-        await memory.add("k9", tenant="AA", subject="ann", text="likes tea"),
-    ]
-    found = await memory.search(tenant="AA", subject="ann", words='seat "OR* likes', most=5)
-    nothing = await memory.search(tenant="AA", subject="ann", words="???", most=2)
-    memory.close()
-
-    assert again == [False, False]
-    assert found == ["likes the window seat", "likes tea"]
-    assert nothing == ["likes the window seat", "lives in Rome"]

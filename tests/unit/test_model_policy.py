@@ -29,9 +29,13 @@ def test_the_example_of_a_models_file_is_valid_and_a_purpose_without_models_is_r
         ("models: {a: {provider: openai}}\npurposes: {reason: {models: [a]}}", "needs its name"),
         ("models: {a: {provider: openai, model: m}}\npurposes: {reason: {models: [b]}}", "not among models: a"),
         ("models: {a: {provider: openai, model: m}}\npurposes: {classify: {models: [a]}}", "reason is needed"),
+        (
+            "models: {a: {provider: anthropic, model: m}}\npurposes: {reason: {models: [a]}}\nembedding: a",
+            "embedding: 'a' is no model",
+        ),
         ("models: [", "could not be read"),
     ],
-    ids=["unnamed", "unknown", "no reason", "no YAML"],
+    ids=["unnamed", "unknown", "no reason", "no embedder", "no YAML"],
 )
 def test_a_wrong_models_file_is_refused_and_says_why(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "models.yaml"

@@ -22,21 +22,22 @@ LOCK_WAIT_SECONDS = 30
 
 
 class Database:
-    """Access to the platform database: each call is one transaction.
+    """Access to the platform database, or to another by its ``name``: each call is one transaction.
 
     ``postgresql://`` means psycopg 3. Raises ``Unavailable`` when the server does not answer.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str = "the platform database") -> None:
         try:
             parsed = make_url(url)
         except ArgumentError as error:
             raise Refused(
                 Code.BAD_CONNECTION,
-                "the platform database URL is not one; use sqlite:///path or postgresql://user@host/name",
+                f"the URL of {name} is not one; use sqlite:///path or postgresql://user@host/name",
                 owner=Owner.PLATFORM,
             ) from error
         self.url = url
+        self._name = name
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.engine = _engine(url, sqlite=self.is_sqlite)
 
@@ -48,9 +49,7 @@ class Database:
         except (OperationalError, DBAPIError) as error:
             if isinstance(error, OperationalError) or error.connection_invalidated:
                 shown = make_url(self.url).render_as_string(hide_password=True)
-                raise Unavailable(
-                    f"the platform database {shown} did not answer: {error.orig}", owner=Owner.PLATFORM
-                ) from error
+                raise Unavailable(f"{self._name} {shown} did not answer: {error.orig}", owner=Owner.PLATFORM) from error
             raise
 
     async def arun(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
