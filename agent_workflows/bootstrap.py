@@ -87,7 +87,8 @@ def build_models(settings: WorkerSettings) -> Models:
 def _endpoint(settings: WorkerSettings, spec: ModelSpec) -> Endpoint:
     if spec.provider == "offline-analyst":
         return Endpoint(offline_model(settings.analyst_pace_seconds), counts_tokens=False)
-    return Endpoint(build_model(spec, settings.api_key(spec)), price=spec.price, seconds=spec.seconds)
+    model = build_model(spec, settings.api_key(spec))
+    return Endpoint(model, price=spec.price, seconds=spec.seconds, temperature=spec.temperature)
 
 
 async def run_worker(settings: WorkerSettings) -> None:

@@ -38,6 +38,7 @@ from agent_workflows.ports import (
 from agent_workflows.versions import UNVERSIONED, Release, sandbox
 from agent_workflows.workflows.agent import AgentWorkflow
 from agent_workflows.workflows.canary import CanaryWorkflow
+from agent_workflows.workflows.delay_report import DelayReportWorkflow
 from agent_workflows.workflows.follow_up import FollowUpWorkflow
 from agent_workflows.workflows.fulfil_order import FulfilOrderWorkflow
 from agent_workflows.workflows.gate_notice import GateNoticeWorkflow
@@ -51,6 +52,7 @@ from agent_workflows.workflows.weekly_report import WeeklyReportWorkflow
 
 WORKFLOWS: Final[tuple[type, ...]] = (
     InvestigateDelaysWorkflow,
+    DelayReportWorkflow,
     CanaryWorkflow,
     FulfilOrderWorkflow,
     WatchQualityWorkflow,

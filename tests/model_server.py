@@ -33,8 +33,17 @@ def says(*calls: tuple[str, Any], tokens: tuple[int, int] = (10, 5), model: str 
         for n, a in calls
     ]
     message = {"role": "assistant", "content": None, "tool_calls": parts}
+    return _completion(message, "tool_calls", tokens, model)
+
+
+def writes(text: str, *, tokens: tuple[int, int] = (10, 5), model: str = "scripted") -> Reply:
+    """A model that answers in prose."""
+    return _completion({"role": "assistant", "content": text}, "stop", tokens, model)
+
+
+def _completion(message: dict[str, Any], reason: str, tokens: tuple[int, int], model: str) -> Reply:
     usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
-    choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+    choice = {"index": 0, "finish_reason": reason, "message": message}
     return Reply(
         body={
             "id": "x", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage

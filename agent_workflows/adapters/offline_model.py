@@ -52,6 +52,8 @@ def offline_model(pace_seconds: float = 0.0) -> FunctionModel:
         await asyncio.sleep(pace_seconds)
         if any(tool.name == "post_notice" for tool in info.function_tools):
             return _notice(messages, info)
+        if not info.output_tools:
+            return ModelResponse(parts=[TextPart(_said(messages[-1]))])  # a sentence to word: rules word it already
         asked_for = info.output_tools[0].parameters_json_schema.get("title")
         return PARTS.get(str(asked_for), _investigate)(messages)
 

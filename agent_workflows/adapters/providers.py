@@ -39,6 +39,7 @@ class Endpoint:
     model: Model
     price: Price | None = None
     seconds: float = 240
+    temperature: float | None = None
     counts_tokens: bool = True
 
 
@@ -138,6 +139,8 @@ async def _ask(
     endpoint: Endpoint, messages: list[ModelMessage], parameters: ModelRequestParameters, key: str
 ) -> Answer:
     settings = ModelSettings(extra_headers={"Idempotency-Key": key}, timeout=endpoint.seconds)
+    if endpoint.temperature is not None:
+        settings["temperature"] = endpoint.temperature
     name = endpoint.model.model_name
     async with _answering(name, endpoint.seconds):
         response = await model_request(

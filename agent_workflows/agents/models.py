@@ -15,6 +15,8 @@ class Purpose(StrEnum):
     REASON = "reason"
     EXTRACT = "extract"
     WRITE = "write"
+    PHRASE = "phrase"
+    """Put given figures into words: no judgement, no tools."""
 
 
 Provider = Literal["offline-analyst", "openai", "anthropic"]
@@ -39,6 +41,7 @@ class ModelSpec(Frozen):
     api_key: str | None = Field(default=None, pattern="^[A-Z][A-Z0-9_]*$")
     price: Price | None = None
     seconds: float = Field(default=240, gt=0, description="Longest wait for one answer")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Leave out for the endpoint's own")
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

@@ -12,7 +12,8 @@ from temporalio import workflow
 
 from agent_workflows.replay import NotDeterministic, replay_history
 from agent_workflows.worker import WORKFLOWS
-from bridge.contracts.agents import AgentStart
+from agent_workflows.workflows.follow_up import FollowUpWorkflow
+from bridge.contracts.agents import AgentResult, AgentStart
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -38,6 +39,23 @@ async def test_a_change_that_breaks_running_agents_is_caught() -> None:
 
     with pytest.raises(NotDeterministic, match="Nondeterminism"):
         await replay_history(await asyncio.to_thread(file.read_text), [Hasty])
+
+
+@workflow.defn(name=FOLLOW_UP.workflow, sandboxed=False)
+class Patched(FollowUpWorkflow):
+    """``follow_up`` with the same change, for runs that begin from now on."""
+
+    @workflow.run
+    async def run(self, start: AgentStart) -> AgentResult:
+        if workflow.patched("tell-first"):
+            await workflow.execute_activity("tell", start_to_close_timeout=dt.timedelta(seconds=1))
+        return await super().run(start)
+
+
+async def test_a_change_behind_patched_leaves_running_agents_as_they_are() -> None:
+    (file,) = [file for file in HISTORIES if file.stem == "FollowUpWorkflow-1"]
+
+    await replay_history(await asyncio.to_thread(file.read_text), [Patched])
 
 
 def test_there_is_a_history_of_every_released_workflow() -> None:

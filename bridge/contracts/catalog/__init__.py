@@ -6,6 +6,7 @@ from typing import Final
 
 from bridge.contracts.agents import AgentSpec
 from bridge.contracts.catalog.canary import CANARY
+from bridge.contracts.catalog.delay_report import DELAY_REPORT
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
@@ -23,6 +24,7 @@ AGENTS: Final[Mapping[str, AgentSpec]] = MappingProxyType(
         spec.name: spec
         for spec in (
             INVESTIGATE_DELAYS,
+            DELAY_REPORT,
             CANARY,
             FULFIL_ORDER,
             WATCH_QUALITY,
