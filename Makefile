@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo up down status logs clean doctor fmt lint types arch docs check test test-unit test-integration test-e2e replay bench chaos dags ci
+.PHONY: help install demo up down status logs clean doctor model fmt lint types arch docs check test test-unit test-integration test-e2e replay bench chaos dags ci
 
 help: ## Show what each command does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ status: install ## Show each server's state and the addresses
 
 logs: install ## Print the servers' logs; COMPONENT=bridge for one of them
 	@$(BIN)/tandem logs $(COMPONENT)
+
+model: install ## Serve a small open-weights model too (120 MB, fetched once): it words reports; ARGS=--off ends it
+	@$(BIN)/tandem model $(ARGS)
 
 doctor: install ## Check every server, version and setting
 	@$(BIN)/tandem doctor

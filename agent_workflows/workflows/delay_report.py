@@ -41,7 +41,7 @@ class DelayReportWorkflow:
 
 
 async def _worded(start: AgentStart, told: list[str]) -> dict[str, str]:
-    """Facts that a model put otherwise, and how. One that cannot be asked leaves the rest as rules put it."""
+    """Of each fact the model's sentence, where it may stand. A model that cannot be asked leaves the rest as it is."""
     writer = PlainAgent(Durable(start, caps=Caps(), purpose=Purpose.PHRASE))
     worded: dict[str, str] = {}
     for fact in told:
@@ -55,8 +55,8 @@ async def _worded(start: AgentStart, told: list[str]) -> dict[str, str]:
             break
         sentence = str(said["content"] or "").strip()
         problem = problem_of(sentence, fact)
-        if problem is None and sentence != fact:
+        if problem is None:
             worded[fact] = sentence
-        if problem is not None:
+        else:
             workflow.logger.info("a sentence was refused: %s: %r", problem, sentence)
     return worded

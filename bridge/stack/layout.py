@@ -31,6 +31,7 @@ PREFERRED_PORTS: Final = {
     "bridge_2_probe": 8093,
     "worker_probe": 8092,
     "shop": 8095,
+    "model": 8096,
 }
 GRPC_OFFSET: Final = 10_000
 """SeaweedFS listens with gRPC at each HTTP port plus this."""
@@ -41,7 +42,8 @@ WITH_GRPC: Final = frozenset({"s3", "s3_master", "s3_volume", "s3_filer", "s3_ad
 class Layout:
     """``moved`` names the ports that were not the preferred ones because those were taken.
 
-    ``bridges`` is how many bridge processes run, one or two; ``kafka_proxy`` is theirs.
+    ``bridges`` is how many bridge processes run, one or two; ``kafka_proxy`` is theirs. ``has_model`` says whether a
+    small language model is served.
     """
 
     home: Path
@@ -50,6 +52,7 @@ class Layout:
     broker: str = ""
     platform_url: str = ""
     has_postgres: bool = False
+    has_model: bool = False
     bridges: int = 1
     kafka_proxy: str = ""
     moved: list[str] = field(default_factory=list)
@@ -101,7 +104,7 @@ def load(home: Path) -> Layout | None:
 
 
 def plan(home: Path) -> Layout:
-    """A layout on free ports, with the secrets of the one before so that stored data stays readable."""
+    """A layout on free ports, with the model of the one before, and its secrets so that stored data stays readable."""
     before = load(home)
     taken: set[int] = set()
     ports, moved = {}, []
@@ -121,7 +124,8 @@ def plan(home: Path) -> Layout:
         "postgres",
     )
     fresh = {name: kept.get(name) or secrets.token_urlsafe(48 if name == "airflow_jwt" else 16) for name in names}
-    return Layout(home=home, ports=ports, secrets=fresh, moved=moved)
+    has_model = before.has_model if before else False
+    return Layout(home=home, ports=ports, secrets=fresh, moved=moved, has_model=has_model)
 
 
 def _free_port(preferred: int, taken: set[int], *, with_grpc: bool) -> int:

@@ -27,17 +27,32 @@ READY_SECONDS: Final = 120
 Say = Callable[[str], None]
 
 
-def up(home: Path, say: Say, inherited: dict[str, str], *, bridges: int = 1, kafka_proxy: str = "") -> Layout:
-    """Bring every server up and ready; what runs already is left alone. Raises ``Refused`` with what to do."""
+def up(
+    home: Path,
+    say: Say,
+    inherited: dict[str, str],
+    *,
+    bridges: int = 1,
+    kafka_proxy: str = "",
+    model: bool | None = None,
+) -> Layout:
+    """Bring every server up and ready; what runs already is left alone. Raises ``Refused`` with what to do.
+
+    ``model`` says whether a small language model is served from now on; None leaves it as it was.
+    """
     with _only_one(home):
         running = layout.load(home)
         if running and Supervisor(running).is_running():
-            return _complete(running, say)
+            if model in (None, running.has_model):
+                return _complete(running, say)
+            say("Restarting the stack " + ("with the small model." if model else "without the small model."))
+            Supervisor(running).stop()
         if leftovers(home):
             say("Found servers of an earlier run without their supervisor; stopping them.")
             Supervisor(running or layout.plan(home)).stop()
         plan = layout.plan(home)
         plan.bridges, plan.kafka_proxy = bridges, kafka_proxy
+        plan.has_model = plan.has_model if model is None else model
         for note in plan.moved:
             say(f"Port of {note}.")
         try:
@@ -82,6 +97,10 @@ def _start(plan: Layout, say: Say, inherited: dict[str, str]) -> Layout:
         say("Kafka is Apache Kafka (one KRaft node); fetching its jars on first use.")
     if not plan.has_postgres:
         say("! PostgreSQL cannot run here as root, so Airflow's own database is SQLite: slower, and it may stall.")
+    if plan.has_model:
+        say("A small language model words reports; fetching it on first use (120 MB).")
+    if plan.has_model and inherited.keys() & parts.OWN_MODELS:
+        say("! Your own models are set, so the small model is served and asked only if they name it.")
     parts.prepare(plan)
     environment = parts.environment(plan, inherited)
     every = parts.components(plan)

@@ -11,6 +11,7 @@ from agent_workflows.worker import WORKFLOWS, Ports, activities
 from bridge.contracts.agents import AgentStart
 from bridge.contracts.catalog import AGENTS
 from bridge.contracts.catalog.canary import CANARY
+from bridge.contracts.catalog.delay_report import DELAY_REPORT
 from bridge.contracts.catalog.follow_up import FOLLOW_UP
 from bridge.contracts.catalog.fulfil_order import FULFIL_ORDER
 from bridge.contracts.catalog.gate_notice import GATE_NOTICE, GATE_NOTICE_PLAIN
@@ -20,9 +21,9 @@ from bridge.contracts.catalog.watch_quality import WATCH_QUALITY
 from bridge.contracts.catalog.weekly_report import WEEKLY_REPORT
 
 PLAIN = (CANARY, FULFIL_ORDER, FOLLOW_UP, WATCH_QUALITY, RESEARCH_REPORT, WEEKLY_REPORT, PROCESS_DOCUMENT)
-BORROWED = (GATE_NOTICE, GATE_NOTICE_PLAIN)
-"""Written elsewhere: they bring instructions and tools of their own."""
-"""Plain workflows: they ask no model, so they have no instructions and tools."""
+"""They ask no model themselves, so they have no instructions and tools."""
+OWN_LOOP = (DELAY_REPORT, GATE_NOTICE, GATE_NOTICE_PLAIN)
+"""Their loop is not ours: they bring instructions and tools of their own."""
 
 
 def _ports() -> Ports:
@@ -41,7 +42,7 @@ def test_every_contracted_agent_has_its_workflow_and_definition() -> None:
     served = {workflow._Definition.must_from_class(cls).name for cls in WORKFLOWS}
 
     assert {spec.workflow for spec in AGENTS.values()} <= served
-    assert set(AGENTS) - {spec.name for spec in (*PLAIN, *BORROWED)} == set(DEFINITIONS)
+    assert set(AGENTS) - {spec.name for spec in (*PLAIN, *OWN_LOOP)} == set(DEFINITIONS)
     assert all(definition.spec is AGENTS[name] for name, definition in DEFINITIONS.items())
 
 

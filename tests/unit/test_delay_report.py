@@ -14,19 +14,25 @@ def _finding(*evidence: Evidence) -> Finding:
 
 def test_figures_become_sentences_with_their_units() -> None:
     finding = _finding(
-        Evidence(figure="share cancelled", value=0.3273, compared_with=0.012, unit="share", source="market_rates"),
+        Evidence(
+            figure="share of departures cancelled",
+            value=0.3273,
+            compared_with=0.012,
+            unit="share",
+            source="market_rates",
+        ),
         Evidence(figure="share hit on earlier days", value=0.09, unit="share", source="tenant_history"),
         Evidence(figure="hours of bad weather at EWR", value=3, unit="hours", source="weather"),
-        Evidence(figure="flights", value=72, compared_with=700, unit="flights", source="market_rates"),
+        Evidence(figure="number of flights", value=72, compared_with=700, unit="flights", source="market_rates"),
         Evidence(figure="difference", value=14.2, unit="z", source="rules"),
     )
 
     assert facts(finding) == [
-        "The share cancelled was 32.7%; for the other carriers it was 1.2%.",
+        "The share of departures cancelled was 32.7%; for the other carriers it was 1.2%.",
         "The share hit on earlier days was 9.0%.",
-        "Hours of bad weather at EWR: 3.",
-        "Flights: 72; for the other carriers 700.",
-        "Difference (z): 14.2.",
+        "There were 3 hours of bad weather at EWR.",
+        "The number of flights was 72 flights; for the other carriers it was 700 flights.",
+        "The difference was 14.2 standard errors.",
     ]
     assert verdict(finding, "rules") == "Cause: weather. Severity: major. Found by rules."
 
@@ -41,8 +47,8 @@ def test_the_first_figures_are_told() -> None:
     "sentence",
     [
         FACT,
-        "Of the departures, 32.7% were cancelled; the other carriers cancelled 1.2%.",
-        "We cancelled a share of 32.7% of departures, compared with 1.2% for other airlines.",
+        "Of the departures, 32.7% were cancelled, and for the other carriers 1.2%.",
+        "We cancelled a 32.7% share of departures, compared with 1.2% for the other carriers.",
     ],
 )
 def test_the_same_in_other_words_may_stand(sentence: str) -> None:
@@ -65,6 +71,9 @@ def test_the_same_in_other_words_may_stand(sentence: str) -> None:
         (FACT.replace("cancelled", "not cancelled"), "adds: not"),
         (FACT[:-1] + ", which is severe.", "adds: severe"),
         (FACT[:-1] + ", fortunately.", "adds: fortunately"),
+        ("The share of departures cancelled was 32.7% of the other carriers, which is 1.2%.", "adds: of"),
+        ("A share of 32.7% was cancelled, compared with 1.2%.", "leaves out: carriers, other"),
+        (FACT.replace("for the other", "by the other"), "adds: by"),
     ],
 )
 def test_what_says_anything_else_may_not(sentence: str, problem: str) -> None:
