@@ -32,8 +32,8 @@ class Think:
     async def decide(self, turn: Turn) -> Decision:
         with as_temporal():
             agent = self._agent(turn.start.agent)
-            if answered := await self._transcripts.find(turn.run, turn.version):
-                return Decision.model_validate_json(answered)
+            if answered := await self._answered(turn):
+                return answered
             earlier = await self._transcripts.load(turn.parent, turn.version - 1) if turn.version else []
             asked = turn.model_copy(update={"outcomes": await self._with_figures(turn.outcomes)})
             answer, added = await self._thinker.decide(agent, asked, earlier, self._alert)
@@ -45,12 +45,17 @@ class Think:
     async def call_model(self, turn: Turn) -> Decision:
         """One request of a loop that is not ours."""
         with as_temporal():
-            if answered := await self._transcripts.find(turn.run, turn.version):
-                return Decision.model_validate_json(answered)
+            if answered := await self._answered(turn):
+                return answered
             earlier = await self._transcripts.load(turn.parent, turn.version - 1) if turn.parent else []
             answer, added = await self._thinker.reply(turn, earlier, self._alert)
             await self._transcripts.append(turn, added, answer)
             return answer
+
+    async def _answered(self, turn: Turn) -> Decision | None:
+        """What a try before this one was answered, if it died before it could tell."""
+        found = await self._transcripts.find(turn.run, turn.version) if activity.info().attempt > 1 else None
+        return Decision.model_validate_json(found) if found else None
 
     async def _alert(self, model: str, refusal: Refused) -> None:
         """One alert for each run and model, however many of its turns that model refuses."""

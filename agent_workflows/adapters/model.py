@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -96,19 +97,25 @@ def _parameters(agent: Agent) -> ModelRequestParameters:
         ToolDefinition(
             name=tool.name,
             description=tool.description,
-            parameters_json_schema=tool.arguments.model_json_schema(),
+            parameters_json_schema=_json_schema(tool.arguments),
         )
         for tool in agent.tools
     ]
     final = ToolDefinition(
         name=FINAL,
         description="The result. Call this once, at the end, with every field filled in.",
-        parameters_json_schema=agent.final.model_json_schema(),
+        parameters_json_schema=_json_schema(agent.final),
         kind="output",
     )
     return ModelRequestParameters(
         function_tools=tools, output_tools=[final], output_mode="tool", allow_text_output=False
     )
+
+
+@cache
+def _json_schema(kind: type[BaseModel]) -> dict[str, Any]:
+    """Made once: it takes longer than all else that a question needs."""
+    return kind.model_json_schema()
 
 
 def _decision(answer: Answer, agent: Agent) -> Decision:

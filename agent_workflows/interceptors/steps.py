@@ -110,15 +110,17 @@ class Steps(ActivityInboundInterceptor):
 
 
 async def _beating(work: Coroutine[Any, Any, T], heartbeat: Callable[[], None]) -> T:
-    """Heartbeat until the call is kept: a dead worker is noticed in seconds, a cancelled run stops its calls."""
+    """Heartbeat until the call is kept: a dead worker is noticed in seconds, a cancelled run stops its calls.
+
+    The first one when a third of the timeout has gone: a short call needs none, and each is a request to the server.
+    """
     timeout = activity.info().heartbeat_timeout
     if not timeout:
         return await work
     task = asyncio.ensure_future(work)
     try:
-        while not task.done():
+        while not (await asyncio.wait([task], timeout=timeout.total_seconds() / 3))[0]:
             heartbeat()
-            await asyncio.wait([task], timeout=timeout.total_seconds() / 3)
         return task.result()
     finally:
         if not task.done():

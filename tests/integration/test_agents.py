@@ -213,7 +213,11 @@ async def test_a_finished_model_call_is_answered_from_the_transcript(stack: Any,
         think = Think(thinker=Counting(), transcripts=transcripts, steps=steps, agents=DEFINITIONS)
         turn = Turn(start=_start(), run="run:1", version=0)
 
-        answers = [await ActivityEnvironment().run(think.decide, turn) for _ in range(2)]
+        answers = []
+        for attempt in (1, 2):
+            worker = ActivityEnvironment()
+            worker.info = replace(worker.info, attempt=attempt)
+            answers.append(await worker.run(think.decide, turn))
 
     assert answers[0] == answers[1]
     assert asked == 1
