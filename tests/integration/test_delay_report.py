@@ -50,11 +50,12 @@ def _rewriting(change: Callable[[str], str]) -> Callable[[dict[str, Any]], Reply
 
 
 async def test_a_model_words_the_sentences_and_the_verdict_is_the_rules(stack: Any, tmp_path: Path) -> None:
-    with serving(_rewriting(lambda fact: fact.replace("The share of", "Of departures the share of"))) as model:
+    with serving(_rewriting(lambda fact: fact.replace("; for", ", while for"))) as model:
         completed, report = await _reported(stack, tmp_path, _written_by(replace(model.endpoint(), temperature=0.0)))
 
     first, *others = model.asked
-    assert report.text.startswith(VERDICT + " Of departures the share of departures cancelled was ")
+    told = " The share of departures cancelled was 50.0%, while for the other carriers it was 0.0%."
+    assert report.text.startswith(VERDICT + told)
     assert (report.worded, report.sentences, report.worded_by) == (5, 5, "writer")
     assert (first["temperature"], first.get("tools"), len(others)) == (0.0, None, 4)
     assert {name: used.calls for name, used in completed.usage.models.items()} == {OFFLINE_MODEL: 3, "writer": 5}
