@@ -1,4 +1,4 @@
-"""How a workflow calls an activity by name, under a row of the retry table."""
+"""How a workflow calls an activity by name, under a row of the retry table, and how it tells a fact."""
 
 from typing import TypeVar
 
@@ -6,7 +6,12 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
+    from agent_workflows.activities.messages import FactRecord
+    from agent_workflows.activities.standing import TELL
     from agent_workflows.policies import Policy
+    from bridge.contracts import ids
+    from bridge.contracts.agents import AgentStart
+    from bridge.contracts.events import AgentReplied, QualityChanged, ReminderDue
 
 T = TypeVar("T")
 
@@ -23,3 +28,17 @@ async def call(name: str, message: object, kind: type[T], policy: Policy, *, sum
         summary=summary,
     )
     return done
+
+
+async def tell(
+    start: AgentStart, kind: str, number: int, fact: AgentReplied | QualityChanged | ReminderDue, *, summary: str
+) -> None:
+    """Tell the ``number``-th fact of its ``kind`` in this run, once however often it is tried."""
+    event_id = ids.numbered_event_id(start.workflow_id, kind, number)
+    await workflow.execute_activity(
+        TELL,
+        FactRecord(tenant=start.tenant, cause=start.cause, event_id=event_id, fact=fact),
+        start_to_close_timeout=policies.COMPLETION.start_to_close,
+        retry_policy=policies.COMPLETION.retry,
+        summary=summary,
+    )

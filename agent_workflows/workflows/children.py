@@ -7,6 +7,7 @@ cancelled its children are, unless they were started to go on by themselves.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -56,14 +57,9 @@ async def run_child(parent: AgentStart, child: Child) -> AgentResult:
         result: AgentResult = await workflow.execute_child_workflow(
             child.spec.workflow,
             start,
-            id=start.workflow_id,
             result_type=AgentResult,
-            execution_timeout=child.spec.execution_timeout,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-            search_attributes=search_attributes(start, child.spec),
-            memo={"cause": start.cause},
-            static_summary=summary(start),
+            **_options(start, child.spec),
         )
     except ChildWorkflowError as error:
         current().add(usage_in(error.cause))
@@ -99,17 +95,24 @@ async def start_child_once(parent: AgentStart, child: Child) -> bool:
         await workflow.start_child_workflow(
             child.spec.workflow,
             start,
-            id=start.workflow_id,
-            execution_timeout=child.spec.execution_timeout,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=ParentClosePolicy.ABANDON,
-            search_attributes=search_attributes(start, child.spec),
-            memo={"cause": start.cause},
-            static_summary=summary(start),
+            **_options(start, child.spec),
         )
     except WorkflowAlreadyStartedError:
         return False
     return True
+
+
+def _options(start: AgentStart, spec: AgentSpec) -> dict[str, Any]:
+    """How any child is started: once, and to be found as every run is."""
+    return {
+        "id": start.workflow_id,
+        "execution_timeout": spec.execution_timeout,
+        "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        "search_attributes": search_attributes(start, spec),
+        "memo": {"cause": start.cause},
+        "static_summary": summary(start),
+    }
 
 
 def _start(parent: AgentStart, child: Child, request_id: str, limits: Limits) -> AgentStart:

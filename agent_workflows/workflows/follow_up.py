@@ -4,12 +4,9 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
-    from agent_workflows import policies
-    from agent_workflows.activities.messages import FactRecord
-    from agent_workflows.activities.standing import TELL
     from agent_workflows.failures import as_temporal
+    from agent_workflows.workflows.calls import tell
     from agent_workflows.workflows.run import current
-    from bridge.contracts import ids
     from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart
     from bridge.contracts.catalog.follow_up import FOLLOW_UP, SETTLE, FollowedUp, FollowUp
     from bridge.contracts.events import ReminderDue
@@ -49,11 +46,4 @@ async def _remind(start: AgentStart, wanted: FollowUp, number: int) -> None:
     due = ReminderDue(
         workflow_id=start.workflow_id, number=number, to=wanted.to, text=wanted.text, due_at=workflow.now()
     )
-    event_id = ids.numbered_event_id(start.workflow_id, "reminder", number)
-    await workflow.execute_activity(
-        TELL,
-        FactRecord(tenant=start.tenant, cause=start.cause, event_id=event_id, fact=due),
-        start_to_close_timeout=policies.COMPLETION.start_to_close,
-        retry_policy=policies.COMPLETION.retry,
-        summary=f"reminder {number}",
-    )
+    await tell(start, "reminder", number, due, summary=f"reminder {number}")

@@ -6,14 +6,11 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
-    from agent_workflows import policies
-    from agent_workflows.activities.messages import FactRecord
-    from agent_workflows.activities.standing import TELL
     from agent_workflows.agents.support import AGENT
     from agent_workflows.failures import as_temporal
+    from agent_workflows.workflows.calls import tell
     from agent_workflows.workflows.loop import Conversation, LoopState
     from agent_workflows.workflows.run import continue_as_new, current, is_long
-    from bridge.contracts import ids
     from bridge.contracts.agents import AgentMessage, AgentResult, AgentStart, Frozen
     from bridge.contracts.catalog.support import ASK, SAY, SUPPORT, Reply, Said, Support, Talked
     from bridge.contracts.events import AgentReplied
@@ -93,11 +90,4 @@ async def _tell(start: AgentStart, number: int, message: AgentMessage, reply: st
     fact = AgentReplied(
         workflow_id=start.workflow_id, number=number, to=message.event_id, text=reply, replied_at=workflow.now()
     )
-    event_id = ids.numbered_event_id(start.workflow_id, "reply", number)
-    await workflow.execute_activity(
-        TELL,
-        FactRecord(tenant=start.tenant, cause=start.cause, event_id=event_id, fact=fact),
-        start_to_close_timeout=policies.COMPLETION.start_to_close,
-        retry_policy=policies.COMPLETION.retry,
-        summary=f"reply {number}",
-    )
+    await tell(start, "reply", number, fact, summary=f"reply {number}")

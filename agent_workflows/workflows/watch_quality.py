@@ -7,11 +7,11 @@ from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from agent_workflows import policies
-    from agent_workflows.activities.messages import FactRecord, QualityLook
-    from agent_workflows.activities.standing import LOOK_AT_QUALITY, TELL
+    from agent_workflows.activities.messages import QualityLook
+    from agent_workflows.activities.standing import LOOK_AT_QUALITY
     from agent_workflows.failures import as_temporal
+    from agent_workflows.workflows.calls import tell
     from agent_workflows.workflows.run import continue_as_new, current, is_long
-    from bridge.contracts import ids
     from bridge.contracts.agents import AgentResult, AgentStart, Frozen
     from bridge.contracts.catalog.watch_quality import WATCH_QUALITY, QualitySeen, Watched, WatchQuality
     from bridge.contracts.events import QualityChanged
@@ -66,12 +66,5 @@ async def _look(start: AgentStart, wanted: WatchQuality, watch: Watch) -> Watch:
         verdict=seen.verdict,
         seen_at=workflow.now(),
     )
-    event_id = ids.numbered_event_id(start.workflow_id, "change", number)
-    await workflow.execute_activity(
-        TELL,
-        FactRecord(tenant=start.tenant, cause=start.cause, event_id=event_id, fact=changed),
-        start_to_close_timeout=policies.COMPLETION.start_to_close,
-        retry_policy=policies.COMPLETION.retry,
-        summary=f"{changed.before} -> {changed.after}",
-    )
+    await tell(start, "change", number, changed, summary=f"{changed.before} -> {changed.after}")
     return Watch(looks=watch.looks + 1, changes=number, seen=seen)

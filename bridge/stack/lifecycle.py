@@ -16,6 +16,7 @@ from bridge.adapters.kafka import KafkaAddress, ensure_topics
 from bridge.adapters.objects import Objects, S3Address
 from bridge.contracts import names
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
+from bridge.domain.documents import source_key
 from bridge.stack import components as parts
 from bridge.stack import layout
 from bridge.stack.components import Component
@@ -23,6 +24,7 @@ from bridge.stack.layout import REPOSITORY, Layout
 from bridge.stack.reachable import wait_until
 from bridge.stack.supervisor import Supervisor, leftovers
 
+SAMPLE: Final = REPOSITORY / "docs" / "architecture" / "dag-or-agent.md"
 READY_SECONDS: Final = 120
 Say = Callable[[str], None]
 
@@ -172,7 +174,10 @@ def _unready(plan: Layout, name: str, what: str) -> Refused:
 def _declare(plan: Layout, say: Say) -> None:
     """Buckets, topics and tenants: what the servers must hold before anybody uses them."""
     s3 = S3Address(endpoint=plan.url("s3"), access_key="tandem", secret_key=plan.secrets["s3_secret"])
-    Objects(s3.client()).ensure_buckets(names.BUCKETS)
+    objects = Objects(s3.client())
+    objects.ensure_buckets(names.BUCKETS)
+    key = source_key("AA", SAMPLE.name)  # for process_document
+    objects.put(names.RAW_BUCKET, key, SAMPLE.read_bytes(), content_type="text/markdown")
     shutil.copytree(REPOSITORY / "docs", plan.home / "corpus" / "shared", dirs_exist_ok=True)  # for research_report
     _declare_topics(KafkaAddress(plan.address("kafka")))
     outcome = Database(plan.database_url).run(ledger.apply_tenants, read_tenants(REPOSITORY / "infra" / "tenants.yaml"))

@@ -14,11 +14,15 @@ from bridge.adapters.database import Database, ledger, runs
 from bridge.adapters.iceberg import Lakehouse
 from bridge.adapters.kafka import KafkaEventLog
 from bridge.adapters.temporal import TemporalAgents, connect
+from bridge.cli import _build_start
 from bridge.contracts import names
+from bridge.contracts.catalog import find_agent
 from bridge.contracts.envelope import encode, wrap
+from bridge.contracts.events import Outcome
 from bridge.contracts.ids import completion_event_id
 from bridge.stack.demo import Demo, Row, Story
 from bridge.stack.supervisor import Supervisor
+from tests.examples import examples
 from tests.servers import Stack
 
 pytestmark = pytest.mark.e2e
@@ -167,6 +171,21 @@ async def test_a_completion_that_is_delivered_again_starts_nothing_downstream(to
 async def _digest_runs(airflow: AirflowApi) -> int:
     answer = await airflow.call("GET", "/api/v2/dags/agents_daily_digest/dagRuns", params={"limit": 1})
     return int(answer["total_entries"])
+
+
+async def test_each_example_of_the_documents_runs_to_its_end(told: Told) -> None:
+    agents = TemporalAgents(await connect(told.stack.temporal))
+    tenant = told.database.run(ledger.find_tenant, "AA")
+    runs = []
+    for example in [one for one in examples() if one.waits]:
+        start = _build_start(told.database, example.agent, example.tenant, example.input, "an-example")
+        await agents.start(start, find_agent(example.agent), tenant)
+        runs.append(start.workflow_id)
+    async with asyncio.timeout(120):
+        ended = await asyncio.gather(*(agents.wait(run) for run in runs))
+
+    assert [run.reason for run in ended if run.outcome is not Outcome.COMPLETED] == []
+    assert {run.agent for run in ended} >= {"fulfil_order", "process_document", "delay_report", "watch_quality"}
 
 
 async def test_the_quality_reports_are_for_those_who_are_logged_in(told: Told) -> None:

@@ -3,8 +3,6 @@
 import datetime as dt
 from typing import Final
 
-from pydantic import Field
-
 from bridge.contracts import names
 from bridge.contracts.agents import AgentSpec, Frozen
 from bridge.contracts.catalog.investigate_delays import Finding
@@ -23,7 +21,7 @@ class DelayReported(Frozen):
     """
 
     finding: Finding
-    text: str = Field(max_length=4000)
+    text: str
     sentences: int
     worded: int
     worded_by: str
