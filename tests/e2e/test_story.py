@@ -185,7 +185,7 @@ async def test_each_example_of_the_documents_runs_to_its_end(told: Told) -> None
         ended = await asyncio.gather(*(agents.wait(run) for run in runs))
 
     assert [run.reason for run in ended if run.outcome is not Outcome.COMPLETED] == []
-    assert {run.agent for run in ended} >= {"fulfil_order", "process_document", "delay_report", "watch_quality"}
+    assert {run.agent for run in ended} >= {"fulfil_order", "process_document", "delay_report"}
 
 
 async def test_the_quality_reports_are_for_those_who_are_logged_in(told: Told) -> None:

@@ -238,10 +238,10 @@ async def test_in_a_race_the_first_good_answer_counts(stack: Any, servers: ExitS
     quick = _server(servers, says(("final_result", FINDING), model="quick"))
     thinker = _policy(
         Ask(models=("slow", "broken", "quick"), race=True),
-        slow=slow.endpoint(), broken=broken.endpoint(), quick=quick.endpoint(),
+        slow=slow.endpoint(seconds=120), broken=broken.endpoint(), quick=quick.endpoint(),
     )  # fmt: skip
 
-    completed, _ = await asyncio.wait_for(_investigated(stack, tmp_path, thinker), 20)
+    completed, _ = await asyncio.wait_for(_investigated(stack, tmp_path, thinker), 50)  # the slow one takes 60
     never.set()
 
     assert completed.outcome is Outcome.COMPLETED
