@@ -5,7 +5,6 @@ The same job as the agent ``process_document``; only the summary is an agent's h
 """
 
 import datetime as dt
-import json
 from typing import Any
 
 from airflow.sdk import Param, dag, task
@@ -13,8 +12,8 @@ from airflow.sdk import Param, dag, task
 from airflow_bridge.failures import as_airflow
 from airflow_bridge.operators.agent import AgentWorkflowOperator
 from bridge.contracts import names
-from bridge.contracts.catalog.process_document import SUMMARISE_DOCUMENT
-from bridge.domain.documents import NAME, source_key, summary_key, text_key
+from bridge.contracts.catalog.process_document import NAME, SUMMARISE_DOCUMENT
+from bridge.domain.documents import source_key, summary_body, summary_key, text_key
 
 
 @task
@@ -39,7 +38,7 @@ def store(summarised: dict[str, Any], params: dict[str, Any] | None = None) -> s
     from airflow_bridge.hooks.platform import PlatformHook
 
     key = summary_key((params or {})["tenant"], (params or {})["name"])
-    body = json.dumps(summarised["output"], ensure_ascii=False, sort_keys=True).encode()
+    body = summary_body(summarised["output"])
     with as_airflow():
         PlatformHook().objects.put(names.REPORTS_BUCKET, key, body, content_type="application/json")
     return f"s3://{names.REPORTS_BUCKET}/{key}"

@@ -1,6 +1,5 @@
 """The activities of ``process_document``. The bytes of a document never pass through history."""
 
-import json
 from typing import Any, Final
 
 from temporalio import activity
@@ -11,7 +10,7 @@ from agent_workflows.agents.pages import ReadPage, page
 from agent_workflows.failures import as_temporal
 from agent_workflows.ports import Files
 from bridge.contracts import names
-from bridge.domain.documents import extract_text, source_key, summary_key, text_key
+from bridge.domain.documents import extract_text, source_key, summary_body, summary_key, text_key
 
 EXTRACT_DOCUMENT: Final = "extract_document"
 STORE_SUMMARY: Final = "store_summary"
@@ -43,6 +42,5 @@ class Documents:
     async def store_summary(self, step: DocumentStep) -> str:
         """Store the summary; returns where it is. The same again changes nothing."""
         with as_temporal():
-            body = json.dumps(step.summary, ensure_ascii=False, sort_keys=True).encode()
             key = summary_key(step.tenant, step.name)
-            return await self._files.put(names.REPORTS_BUCKET, key, body, "application/json")
+            return await self._files.put(names.REPORTS_BUCKET, key, summary_body(step.summary), "application/json")

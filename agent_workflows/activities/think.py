@@ -6,12 +6,11 @@ from typing import Final
 
 from temporalio import activity
 
+from agent_workflows.activities.alerts import raise_alert
 from agent_workflows.activities.messages import Decision, ToolOutcome, Turn
 from agent_workflows.agents.definition import Agent
 from agent_workflows.failures import as_temporal
 from agent_workflows.ports import RunLedger, Thinker, Transcripts
-from bridge.contracts import ids
-from bridge.contracts.events import AlertRaised
 from bridge.contracts.failures import Code, Owner, Refused
 
 CALL_MODEL: Final = "call_model"
@@ -59,13 +58,8 @@ class Think:
 
     async def _alert(self, model: str, refusal: Refused) -> None:
         """One alert for each run and model, however many of its turns that model refuses."""
-        info = activity.info()
-        workflow, run = info.workflow_id or "", info.workflow_run_id or ""
-        alert = AlertRaised(
-            workflow_id=workflow, run_id=run, step=model, code=refusal.code.value, reason=str(refusal)[:2000]
-        )
-        event_id = ids.alert_event_id(f"{workflow}:{run}", f"models/{model}")
-        await self._steps.raise_alert(alert, event_id=event_id, tenant=workflow.split("/", 1)[0])
+        code, once = refusal.code.value, f"models/{model}"
+        await raise_alert(self._steps, step=model, code=code, reason=str(refusal), once=once)
 
     async def _with_figures(self, outcomes: tuple[ToolOutcome, ...]) -> tuple[ToolOutcome, ...]:
         return tuple([await self._fetched(outcome) if outcome.kept else outcome for outcome in outcomes])

@@ -99,13 +99,13 @@ class PostgresMemory:
 
     async def search(self, *, tenant: str, subject: str, words: str, most: int) -> Sequence[str]:
         words = words.replace("\x00", "")
-        vector = await self._embedded(tenant, subject, words) if self._embedder and words.strip() else None
+        vector = await self._embedded(tenant, subject, words)
         return await self._database.arun(self._search, tenant, subject, words, vector, most)
 
     async def _embedded(self, tenant: str, subject: str, words: str) -> Vector | None:
         """The query's vector, and by the way those of this subject's texts that have none of this model."""
         embedder = self._embedder
-        if embedder is None:
+        if embedder is None or not words.strip():
             return None
         missing = await self._database.arun(self._not_embedded, tenant, subject, embedder.name)
         try:

@@ -19,7 +19,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
-from agent_workflows.agents.models import Ask, ModelPolicy, ModelSpec, Price, Purpose
+from agent_workflows.agents.models import ModelPolicy, ModelSpec, Price, Purpose
 from agent_workflows.ports import PassedOver
 from bridge.contracts.failures import Code, Owner, Refused, TandemError, Unavailable
 
@@ -77,19 +77,19 @@ class Models:
         ask = self._policy.ask(purpose)
         failures: dict[str, TandemError] = {}
 
-        async def one(name: str) -> Answer:
+        async def one(name: str) -> Answer | None:
             try:
                 return await _ask(self._endpoints[name], list(messages), parameters, key)
             except TandemError as error:
                 failures[name] = error
                 log.warning("model.failed", model=name, code=error.code.value, reason=str(error))
-                raise
+                return None
 
-        try:
-            answer = await (_race if ask.race else _in_turn)(ask, one)
-        except TandemError as raised:
+        answer = await (_race if ask.race else _in_turn)(ask.models, one)
+        if answer is None:
+            raised = _worst(list(failures.values()))
             await _tell(failures, raised, passed_over)
-            raise
+            raise raised
         await _tell(failures, None, passed_over)
         return answer
 
@@ -100,33 +100,27 @@ async def _tell(failures: Mapping[str, TandemError], raised: TandemError | None,
             await passed_over(name, error)
 
 
-async def _in_turn(ask: Ask, one: Callable[[str], Coroutine[Any, Any, Answer]]) -> Answer:
-    failures: list[TandemError] = []
-    for name in ask.models:
-        try:
-            return await one(name)
-        except TandemError as error:
-            failures.append(error)
-    raise _worst(failures)
+async def _in_turn(models: Sequence[str], one: Callable[[str], Coroutine[Any, Any, Answer | None]]) -> Answer | None:
+    for name in models:
+        if answer := await one(name):
+            return answer
+    return None
 
 
-async def _race(ask: Ask, one: Callable[[str], Coroutine[Any, Any, Answer]]) -> Answer:
+async def _race(models: Sequence[str], one: Callable[[str], Coroutine[Any, Any, Answer | None]]) -> Answer | None:
     """The slower ones are cancelled; what their vendors bill for that nobody can tell us."""
-    waiting = {asyncio.ensure_future(one(name)) for name in ask.models}
-    failures: list[TandemError] = []
+    waiting = {asyncio.ensure_future(one(name)) for name in models}
     try:
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                try:
-                    return task.result()
-                except TandemError as error:
-                    failures.append(error)
+                if answer := task.result():
+                    return answer
     finally:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-    raise _worst(failures)
+    return None
 
 
 def _worst(failures: Sequence[TandemError]) -> TandemError:

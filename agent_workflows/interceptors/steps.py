@@ -12,15 +12,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
+from agent_workflows.activities.alerts import raise_alert
 from agent_workflows.activities.approve import RECORD_APPROVAL
 from agent_workflows.activities.complete import RECORD_COMPLETION
 from agent_workflows.activities.messages import KEPT, BorrowedCall, CompletionRecord, Kept, ToolRequest, Turn
 from agent_workflows.activities.standing import TELL
 from agent_workflows.activities.think import CALL_MODEL
 from agent_workflows.ports import RunLedger
-from bridge.contracts import ids
 from bridge.contracts.agents import AgentStart
-from bridge.contracts.events import AlertRaised
 from bridge.contracts.failures import Code
 
 MOST_INLINE_BYTES: Final = 1024
@@ -73,7 +72,8 @@ class Steps(ActivityInboundInterceptor):
             as_json, is_new = await _beating(self._kept_or_made(input, run, step), self._heartbeat)
         except Exception as error:
             log.warning("step.failed", step=info.activity_type, reason=str(error), **fields)
-            await self._alert(error, run, step)
+            if isinstance(error, ApplicationError) and error.type in ALERTED:
+                await raise_alert(self._ledger, step=step, code=error.type, reason=error.message, once=step)
             raise
         milliseconds = int((time.monotonic() - began) * 1000)
         log.info(
@@ -97,16 +97,6 @@ class Steps(ActivityInboundInterceptor):
             milliseconds=int((time.monotonic() - began) * 1000),
         )
         return as_json, True
-
-    async def _alert(self, error: Exception, run: str, step: str) -> None:
-        if not isinstance(error, ApplicationError) or error.type not in ALERTED:
-            return
-        info = activity.info()
-        alert = AlertRaised(
-            workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "", step=step, code=error.type,
-            reason=error.message[:2000],
-        )  # fmt: skip
-        await self._ledger.raise_alert(alert, event_id=ids.alert_event_id(run, step), tenant=_tenant(info))
 
 
 async def _beating(work: Coroutine[Any, Any, T], heartbeat: Callable[[], None]) -> T:

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from agent_workflows.workflows.plain_agent import PlainAgent
     from agent_workflows.workflows.run import current
     from bridge.contracts.agents import AgentResult, AgentStart
-    from bridge.contracts.catalog.delay_report import DELAY_REPORT, DelayReport, DelayReported
+    from bridge.contracts.catalog.delay_report import DELAY_REPORT, DelayReported
     from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS, Finding, InvestigateDelays
 
 
@@ -23,9 +23,9 @@ class DelayReportWorkflow:
     @workflow.run
     async def run(self, start: AgentStart) -> AgentResult:
         with as_temporal():
-            wanted = DelayReport.model_validate(DELAY_REPORT.validate_input(start.input))
+            wanted = InvestigateDelays.model_validate(DELAY_REPORT.validate_input(start.input))
             current().phase = "investigating"
-            found = await run_child(start, Child(INVESTIGATE_DELAYS, "finding", InvestigateDelays(day=wanted.day)))
+            found = await run_child(start, Child(INVESTIGATE_DELAYS, "finding", wanted))
             finding = Finding.model_validate(found.output)
             told = facts(finding)
             worded = await _worded(start, told)

@@ -1,12 +1,13 @@
 """Documents that are summarised: where they and what is made of them are kept, and their text. Pure."""
 
+import json
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
-from typing import Final
+from typing import Any, Final
 
 from bridge.contracts.failures import Code, Refused
 
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 UNSEEN: Final = frozenset({"script", "style", "template", "noscript"})
 BLOCKS: Final = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section", "article"})
 
@@ -24,6 +25,11 @@ def text_key(tenant: str, name: str) -> str:
 def summary_key(tenant: str, name: str) -> str:
     """In the reports bucket: its summary, as JSON."""
     return f"documents/{tenant}/{name}.summary.json"
+
+
+def summary_body(summary: Mapping[str, Any]) -> bytes:
+    """What is kept there: the same bytes for the same summary."""
+    return json.dumps(summary, ensure_ascii=False, sort_keys=True).encode()
 
 
 def extract_text(name: str, body: bytes) -> str:

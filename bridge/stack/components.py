@@ -82,7 +82,7 @@ def components(plan: Layout) -> list[Component]:
             "shop",
             (
                 python,
-                str(REPOSITORY / "infra" / "demo" / "shop.py"),
+                str(SHOP),
                 str(plan.ports["shop"]),
                 str(plan.home / "shop.db"),
             ),
@@ -133,9 +133,8 @@ def environment(plan: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
-    models = {"TANDEM_MODELS_FILE": str(small_model.models_file(plan))}
     if plan.has_model and not inherited.keys() & OWN_MODELS:
-        kept |= models
+        kept["TANDEM_MODELS_FILE"] = str(small_model.models_file(plan))
     return kept | own | _airflow_environment(plan)
 
 

@@ -1,17 +1,9 @@
 """``delay_report``: an investigation told in prose, for people to read."""
 
-import datetime as dt
 from typing import Final
 
-from bridge.contracts import names
 from bridge.contracts.agents import AgentSpec, Frozen
-from bridge.contracts.catalog.investigate_delays import Finding
-
-
-class DelayReport(Frozen):
-    """Request: a report on this tenant's departures of ``day``."""
-
-    day: dt.date
+from bridge.contracts.catalog.investigate_delays import INVESTIGATE_DELAYS, Finding, InvestigateDelays
 
 
 class DelayReported(Frozen):
@@ -30,8 +22,8 @@ class DelayReported(Frozen):
 DELAY_REPORT: Final = AgentSpec(
     name="delay_report",
     workflow="DelayReportWorkflow",
-    request=DelayReport,
+    request=InvestigateDelays,
     result=DelayReported,
-    dataset=names.DEPARTURES,
-    references=(names.MARKET, names.WEATHER),
+    dataset=INVESTIGATE_DELAYS.dataset,
+    references=INVESTIGATE_DELAYS.references,
 )

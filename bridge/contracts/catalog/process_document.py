@@ -10,7 +10,8 @@ from pydantic import Field, StringConstraints
 from bridge.contracts.agents import AgentSpec, Frozen
 from bridge.contracts.catalog.research_roles import AGENT_WORKFLOW
 
-DocumentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
+DocumentName = Annotated[str, StringConstraints(pattern=NAME)]
 Point = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
